@@ -1,0 +1,3 @@
+"""lossatlas: an atlas of loss landscapes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,117 @@
+"""Reading weights that others trained: safetensors, .pt without unpickling code, .npy, state dicts."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lossatlas.core.errors import DataError, InputError, nearest
+from lossatlas.core.params import ParamSpec
+
+__all__ = ["WeightSource", "read_weights"]
+
+WeightSource: TypeAlias = "str | Path | Mapping[str, Tensor] | nn.Module | Tensor"
+
+# What training frameworks put in front of every name: DataParallel, torch.compile, Lightning.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+
+
+def _read_file(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"expected a weight file, got no file at {path}: check the path")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".safetensors":
+            return load_file(path)
+        if suffix == ".npy":
+            return torch.from_numpy(np.load(path, allow_pickle=False))
+        if suffix in {".pt", ".pth", ".ckpt", ".bin"}:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, ValueError, OSError, EOFError) as error:
+        raise DataError(f"expected readable weights in {path}, got '{error}': save the file again") from error
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise DataError(
+            f"expected plain tensors in {path}, got a file that is damaged or runs code when it is read: "
+            "save model.state_dict() alone, best as .safetensors"
+        ) from error
+    raise DataError(f"expected weights as .safetensors, .pt or .npy, got {path.name}")
+
+
+def _state_dict(loaded: Any, origin: str) -> Mapping[str, Any]:
+    """Find the mapping of names to tensors inside a checkpoint."""
+    if isinstance(loaded, Mapping):
+        for key in ("state_dict", "model_state_dict", "model"):
+            if isinstance(loaded.get(key), Mapping):
+                return _state_dict(loaded[key], origin)
+        if any(isinstance(v, Tensor) for v in loaded.values()):
+            return loaded
+    raise DataError(f"expected a state dict in {origin}, got {type(loaded).__name__}: save model.state_dict()")
+
+
+def _match_names(state: Mapping[str, Any], spec: ParamSpec, origin: str) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name in spec.names:
+        for prefix in ("", *_PREFIXES, *(a + b for a in _PREFIXES for b in _PREFIXES)):
+            candidate = state.get(prefix + name)
+            if isinstance(candidate, Tensor):
+                found[name] = candidate
+                break
+        else:
+            names = [key for key, value in state.items() if isinstance(value, Tensor)]
+            raise DataError(
+                f"expected a tensor named '{name}' in {origin}, got none ({nearest(name, names)}): "
+                "these are weights of another network"
+            )
+    return found
+
+
+def read_weights(source: WeightSource, spec: ParamSpec, dtype: torch.dtype | None = None) -> Tensor:
+    """Read one weight vector, ``-> (d,)``.
+
+    Args:
+        source: a file (.safetensors, .pt, .pth, .ckpt, .npy), a state dict, a module or a flat tensor ``(d,)``.
+            Prefixes such as ``module.`` and a Lightning ``"state_dict"`` key are understood. Files are never
+            unpickled: only plain tensors are read.
+        spec: the network's parameters.
+        dtype: floating type of the result; None keeps that of the source.
+
+    Returns:
+        A copy of the weights on the CPU.
+
+    Raises:
+        DataError: the file is missing, damaged, needs unpickling, or holds another network.
+
+    Example:
+        >>> net = nn.Linear(2, 1)
+        >>> read_weights({"module." + k: v for k, v in net.state_dict().items()}, ParamSpec.of(net)).shape
+        torch.Size([3])
+    """
+    origin = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
+    loaded: Any = _read_file(Path(source)) if isinstance(source, str | Path) else source
+    if isinstance(loaded, nn.Module):
+        loaded = dict(loaded.named_parameters())
+    if isinstance(loaded, Tensor):
+        flat = loaded.detach().reshape(-1) if loaded.shape in {(spec.dim,), (1, spec.dim)} else None
+        if flat is None:
+            raise DataError(
+                f"expected {spec.dim} numbers in {origin}, got shape {tuple(loaded.shape)}: "
+                "these are weights of another network"
+            )
+    else:
+        try:
+            flat = spec.flatten(_match_names(_state_dict(loaded, origin), spec, origin))
+        except InputError as error:
+            raise DataError(f"{origin}: {error}") from error
+    if not flat.is_floating_point():
+        raise DataError(f"expected floating-point weights in {origin}, got {flat.dtype}")
+    if not bool(torch.isfinite(flat).all()):
+        raise DataError(f"expected finite weights in {origin}, got NaN or infinity: the run diverged")
+    return flat.to(device="cpu", dtype=dtype or flat.dtype, copy=True)

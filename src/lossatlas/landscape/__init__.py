@@ -1,0 +1,1 @@
+"""Landscapes: the contract, analytic energies, any function, and networks."""

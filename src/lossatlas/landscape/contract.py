@@ -1,0 +1,213 @@
+"""The one contract: a landscape is a scalar function of rows, and everything else works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lossatlas.core.errors import InputError
+from lossatlas.core.params import ParamSpec
+
+__all__ = [
+    "AffineRows",
+    "Landscape",
+    "Rows",
+    "SupportsHvp",
+    "SupportsMetrics",
+    "SupportsRefresh",
+    "check_rows",
+    "row_chunks",
+]
+
+
+@dataclass(frozen=True)
+class AffineRows:
+    """Rows given lazily as ``base + coefficients @ directions``.
+
+    A 51x51 surface of a network with 853 018 parameters is 9 GB as a tensor; as three tensors it is 20 MB,
+    and the evaluator makes one chunk of rows at a time.
+
+    Args:
+        base: the origin, ``(d,)``.
+        coefficients: ``(*b, k)``.
+        directions: ``(k, d)``.
+
+    Raises:
+        InputError: shapes, dtypes or devices do not fit together.
+
+    Example:
+        >>> rows = AffineRows(torch.zeros(3), torch.tensor([[1.0], [2.0]]), torch.ones(1, 3))
+        >>> rows.shape, rows.dense()[1]
+        (torch.Size([2, 3]), tensor([2., 2., 2.]))
+    """
+
+    base: Tensor
+    coefficients: Tensor
+    directions: Tensor
+
+    def __post_init__(self) -> None:
+        k, d = self.coefficients.shape[-1], self.base.shape[-1]
+        if self.base.ndim != 1 or self.directions.shape != (k, d):
+            raise InputError(
+                "expected base (d,), coefficients (*b, k) and directions (k, d), got "
+                f"{tuple(self.base.shape)}, {tuple(self.coefficients.shape)}, {tuple(self.directions.shape)}"
+            )
+        if len({t.dtype for t in (self.base, self.coefficients, self.directions)}) > 1:
+            raise InputError("expected base, coefficients and directions of one dtype, got several: use .to()")
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape ``(*b, d)`` the rows would have."""
+        return torch.Size((*self.coefficients.shape[:-1], self.base.shape[-1]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the rows."""
+        return self.base.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the rows."""
+        return self.base.device
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        """Make rows ``start:stop`` of the flattened batch, ``-> (stop - start, d)``."""
+        flat = self.coefficients.reshape(-1, self.coefficients.shape[-1])[start:stop]
+        return self.base + flat @ self.directions
+
+    def dense(self) -> Tensor:
+        """Make all rows at once, ``-> (*b, d)``."""
+        return self.chunk(0, self.coefficients.shape[:-1].numel()).reshape(self.shape)
+
+
+Rows: TypeAlias = Tensor | AffineRows
+"""What a landscape is evaluated at: a tensor ``(*b, d)`` or lazy rows of that shape."""
+
+
+@runtime_checkable
+class Landscape(Protocol):
+    """A scalar function of d numbers, evaluated for many rows at once.
+
+    Replicas, points of a path, trial steps of a line search and grid points are all rows of ``(*b, d)``.
+
+    Attributes:
+        dim: number of coordinates d.
+        dtype: floating type of rows and values; other types are refused, never converted.
+        device: where rows must be.
+        spec: names and shapes of a network's parameters; None for other energies.
+        samples: number of training examples the loss averages over; None where there is no data.
+    """
+
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def spec(self) -> ParamSpec | None: ...  # noqa: D102
+    @property
+    def samples(self) -> int | None: ...  # noqa: D102
+
+    def value(self, x: Rows) -> Tensor:
+        """Evaluate each row, ``(*b, d) -> (*b,)``."""
+        ...
+
+    def value_and_grad(self, x: Rows) -> tuple[Tensor, Tensor]:
+        """Evaluate each row and its gradient, ``(*b, d) -> (*b,), (*b, d)``."""
+        ...
+
+    def on(self, batch: Tensor) -> Self:
+        """Restrict the average to some samples.
+
+        Args:
+            batch: integer indices, ``(B,)`` shared by all rows, or ``(*b, B)`` where each row sees its own;
+                leading axes broadcast against those of the rows.
+
+        Returns:
+            A landscape of the same kind.
+
+        Raises:
+            InputError: the landscape has no samples, or an index is out of range.
+        """
+        ...
+
+    def to(self, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None) -> Self:
+        """Return the same landscape in another floating type or on another device."""
+        ...
+
+
+@runtime_checkable
+class SupportsHvp(Protocol):
+    """Landscapes that can multiply by their Hessian."""
+
+    def hvp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Hessian at each row times a vector, ``(*b, d), (*b, d) -> (*b, d)``."""
+        ...
+
+
+@runtime_checkable
+class SupportsMetrics(Protocol):
+    """Landscapes that report more than their loss."""
+
+    def metrics(self, x: Rows) -> Mapping[str, Tensor]:
+        """Other figures of merit, ``(*b, d) -> {"accuracy": (*b,), ...}``."""
+        ...
+
+
+@runtime_checkable
+class SupportsRefresh(Protocol):
+    """Landscapes whose models keep normalisation statistics."""
+
+    def refresh(self, x: Tensor) -> Mapping[str, Tensor]:
+        """Recompute normalisation statistics for each row, ``(*b, d) -> {buffer: (*b, *shape)}``."""
+        ...
+
+
+def check_rows(x: Rows, landscape: Landscape) -> None:
+    """Refuse rows that do not belong to a landscape.
+
+    Raises:
+        InputError: wrong type, length, dtype or device.
+    """
+    if not isinstance(x, Tensor | AffineRows):
+        raise InputError(
+            f"expected rows as a torch tensor of shape (*b, {landscape.dim}), got {type(x).__name__}: "
+            "wrap them with torch.as_tensor(...)"
+        )
+    if len(x.shape) == 0 or x.shape[-1] != landscape.dim:
+        raise InputError(
+            f"expected rows of {landscape.dim} coordinates, got shape {tuple(x.shape)}: "
+            "the last axis is the point, every other axis is a batch"
+        )
+    if x.dtype != landscape.dtype:
+        raise InputError(
+            f"expected rows of {landscape.dtype}, got {x.dtype}: "
+            f"convert the rows with x.to({landscape.dtype}) or the landscape with landscape.to(dtype={x.dtype})"
+        )
+    if x.device != landscape.device:
+        raise InputError(
+            f"expected rows on {landscape.device}, got {x.device}: "
+            "move the rows with x.to(...) or the landscape with landscape.to(device=...)"
+        )
+
+
+def row_chunks(x: Rows, size: int) -> Iterator[tuple[slice, Tensor]]:
+    """Walk through rows ``size`` at a time, making lazy ones as they are needed.
+
+    Args:
+        x: ``(*b, d)``.
+        size: rows per chunk, at least 1.
+
+    Yields:
+        The slice of the flattened batch and its rows ``(n, d)``.
+    """
+    total = x.shape[:-1].numel()
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        rows = x.reshape(total, x.shape[-1])[start:stop] if isinstance(x, Tensor) else x.chunk(start, stop)
+        yield slice(start, stop), rows

@@ -1,0 +1,72 @@
+"""StudyResults: everything a finished (or half-finished) study has stored, read back for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from lossatlas.core.ensemble import Ensemble
+from lossatlas.core.path import Path
+from lossatlas.core.table import Table
+
+__all__ = ["Experiment", "Pair", "StudyResults"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A path between two members of one weight set.
+
+    Args:
+        first: position of the start in the set.
+        second: position of the end.
+        path: what was found between them.
+    """
+
+    first: int
+    second: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One network trained by one optimizer.
+
+    Args:
+        network: name of the network, such as ``"fcp"``.
+        optimizer: name of the optimizer, such as ``"lbfgs-gss"``.
+        ensemble: where the replicas ended.
+        pairs: paths between members of each weight set: ``{"train": (...), "test": (...)}``, on the training landscape.
+        seconds: wall time spent training.
+    """
+
+    network: str
+    optimizer: str
+    ensemble: Ensemble
+    pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """What a study folder holds.
+
+    Args:
+        name: name of the recipe.
+        folder: the study's folder.
+        configuration: the complete configuration, as in ``study.toml``.
+        experiments: every network x optimizer that has been trained so far.
+        tables: stored tables by name: ``"table1"`` (losses and accuracies), ``"barriers"``, ``"replicas"``.
+        provenance: how it was made: ``{"hardware": {...}, "packages": {name: version}, "numerics": {network: {...}},
+            "data": {"name", "train", "test", "checksum", "source"}, "seed", "seconds", "command"}``.
+        missing: labels of pieces not computed yet; empty when the study is complete.
+    """
+
+    name: str
+    folder: FilePath
+    configuration: Mapping[str, Any]
+    experiments: tuple[Experiment, ...]
+    tables: Mapping[str, Table]
+    provenance: Mapping[str, Any]
+    missing: tuple[str, ...] = ()
