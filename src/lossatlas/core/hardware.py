@@ -87,6 +87,7 @@ class Hardware:
 
 
 def _processor_name() -> str:
+    # platform.processor() is empty on most Linux systems.
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123 - not a file of ours
             for line in stream:

@@ -1,1 +1,50 @@
-"""models."""
+"""Network architectures, by name.
+
+A new architecture is one file with an ``nn.Module`` and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.registry import Registry
+from lossatlas.models.activations import activations
+from lossatlas.models.autoencoder import Autoencoder
+from lossatlas.models.fcp import FCP
+from lossatlas.models.lenet import LeNet
+from lossatlas.models.lstm import PixelLSTM
+
+__all__ = ["FCP", "Autoencoder", "LeNet", "PixelLSTM", "activations", "get", "models"]
+
+models = Registry[Callable[..., nn.Module]]("model")
+models.add("fcp", FCP, "784-50-50-10 perceptron, 42 200 parameters")
+models.add("lenet", LeNet, "LeNet-5 with average pooling, 61 706 parameters")
+models.add("autoencoder", Autoencoder, "784-32-32-32-32-784 autoencoder, 52 224 parameters")
+models.add("lstm", PixelLSTM, "LSTM on permuted pixels, 15 456 parameters")
+
+
+def get(name: str, **options: object) -> nn.Module:
+    """Build a model by name, with torch's default initialisation.
+
+    Args:
+        name: one of ``models``.
+        options: arguments of the model's class, such as ``activation="relu"``.
+
+    Returns:
+        A new module on the CPU in float32.
+
+    Raises:
+        ConfigurationError: unknown name, or an option the model does not have.
+
+    Example:
+        >>> sum(p.numel() for p in get("fcp", activation="relu").parameters())
+        42200
+    """
+    factory = models[name]
+    try:
+        return factory(**options)
+    except TypeError as error:
+        raise ConfigurationError(f"expected options of model '{name}', got {sorted(options)}: {error}") from error

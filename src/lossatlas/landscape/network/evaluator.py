@@ -1,0 +1,254 @@
+"""The evaluator: the only code that knows about chunks, memory and strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from lossatlas.core.errors import InputError
+from lossatlas.core.hardware import memory_budget
+from lossatlas.landscape.contract import Rows, row_chunks
+from lossatlas.landscape.network.program import Program
+from lossatlas.landscape.network.sources import Batch, Source, batch_size
+from lossatlas.landscape.network.strategies import STRATEGIES, StrategyName
+
+__all__ = ["Evaluator", "Numerics", "Slices"]
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How rows are evaluated: everything that can change the last bits of a result.
+
+    Args:
+        full: strategy where all rows see the same data.
+        mini: strategy where each row sees its own mini-batch.
+        data_chunk: samples per chunk; None: the whole data set (or the loader's batches) at once.
+        row_chunk: rows per batched program; None: as many as the memory budget allows.
+
+    Raises:
+        InputError: an unknown strategy, or a chunk below 1.
+
+    Example:
+        >>> Numerics(full="loop", data_chunk=512).to_json()
+        {'full': 'loop', 'mini': 'loop', 'data_chunk': 512, 'row_chunk': None}
+    """
+
+    full: StrategyName = "loop"
+    mini: StrategyName = "loop"
+    data_chunk: int | None = None
+    row_chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in (self.full, self.mini):
+            if name not in STRATEGIES:
+                raise InputError(f"expected a strategy of {', '.join(get_args(StrategyName))}, got '{name}'")
+        for size in (self.data_chunk, self.row_chunk):
+            if size is not None and size < 1:
+                raise InputError(f"expected chunks of at least 1, got {size}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object; a study stores it before its first step."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What differs from row to row besides the parameters.
+
+    Args:
+        indices: ``(n, B)``, each row's own samples; None: all rows see all samples of the source.
+        buffers: name to ``(n, *shape)``, each row's own buffers (refreshed normalisation statistics).
+    """
+
+    indices: Tensor | None
+    buffers: Mapping[str, Tensor]
+
+    def rows(self, where: slice) -> Slices:
+        """The part belonging to some rows."""
+        return Slices(
+            None if self.indices is None else self.indices[where],
+            {name: tensor[where] for name, tensor in self.buffers.items()},
+        )
+
+
+class Evaluator:
+    """Sums of loss, gradient and metrics over the data for many rows.
+
+    Args:
+        program: the model and loss.
+        source: the data.
+        numerics: strategy and chunks.
+        dtype: floating type of rows.
+        device: where rows and data are.
+        budget: bytes for temporaries; None: :func:`lossatlas.core.hardware.memory_budget`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        source: Source,
+        numerics: Numerics,
+        dtype: torch.dtype,
+        device: torch.device,
+        budget: int | None = None,
+    ) -> None:
+        self.program = program
+        self.source = source
+        self.numerics = numerics
+        self.dtype = dtype
+        self.device = device
+        self.budget = budget
+        self._saved_bytes: int | None = None
+
+    def with_numerics(self, numerics: Numerics) -> Evaluator:
+        """The same evaluator with other chunks or strategies."""
+        return Evaluator(self.program, self.source, numerics, self.dtype, self.device, self.budget)
+
+    def sums(self, x: Rows, slices: Slices, gradient: bool) -> tuple[Tensor, Tensor | None, int]:
+        """Loss sums (and gradient sums) over the samples of each row.
+
+        Args:
+            x: ``(*b, d)``, n rows in all.
+            slices: what differs from row to row.
+            gradient: whether the gradient is wanted.
+
+        Returns:
+            Sums ``(n,)`` in float64, gradient sums ``(n, d)`` or None, and the number of samples.
+        """
+        n, d = x.shape[:-1].numel(), x.shape[-1]
+        sums = torch.zeros(n, dtype=torch.float64, device=self.device)
+        grads = torch.zeros(n, d, dtype=self.dtype, device=self.device) if gradient else None
+        per_row = slices.indices is not None
+        name = self.numerics.mini if per_row else self.numerics.full
+        count = 0
+        size = self.row_chunk(name, gradient, slices)
+        # Batches outer, rows inner: one pass over the data whatever the number of rows, each chunk warm in the cache.
+        for batch in self._batches(per_row):
+            start = 0
+            while start < n:
+                stop = min(start + size, n)
+                where = slice(start, stop)
+                try:
+                    self._add(name, x, where, slices, batch, sums, grads)
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    if not _out_of_memory(error) or size == 1:
+                        raise
+                    # Rows only: another cut through the data would change the order of the sums.
+                    size = max(1, size // 2)
+                    continue
+                start = stop
+            count += batch_size(batch) if batch is not None else 0
+        if slices.indices is not None:
+            count = slices.indices.shape[-1]
+        return sums, grads, count
+
+    def metrics(self, x: Rows, slices: Slices) -> dict[str, Tensor]:
+        """Mean loss and metrics of each row, ``-> {name: (n,)}`` in float64."""
+        n = x.shape[:-1].numel()
+        totals: dict[str, Tensor] = {}
+        count = 0
+        with torch.no_grad():
+            for batch in self._batches(slices.indices is not None):
+                buffers = self.program.buffers()
+                for where, rows in row_chunks(x, 1):
+                    part = slices.rows(where)
+                    data = batch if part.indices is None else self.source.take(part.indices[0])
+                    state = {**buffers, **{name: tensor[0] for name, tensor in part.buffers.items()}}
+                    for name, total in self.program.metric_sums(
+                        self.program.spec.unflatten(rows[0]), state, data
+                    ).items():
+                        totals.setdefault(name, torch.zeros(n, dtype=torch.float64, device=self.device))
+                        totals[name][where] += total
+                count += batch_size(batch) if batch is not None else 0
+        if slices.indices is not None:
+            count = slices.indices.shape[-1]
+        if self.program.reduction == "sum" and "loss" in totals:
+            totals["loss"] = totals["loss"] * count
+        return {name: total / count for name, total in totals.items()}
+
+    def row_chunk(self, name: StrategyName, gradient: bool, slices: Slices) -> int:
+        """Rows per call of a strategy, from the memory budget."""
+        if name == "loop":
+            # The loop keeps one row's temporaries at a time; the limit only bounds lazily made rows.
+            per_row = 2 * self.program.spec.dim * self.dtype.itemsize
+        else:
+            samples = slices.indices.shape[-1] if slices.indices is not None else self._chunk_samples()
+            # Saved activations, as many again for what backward makes, and parameters with their gradients.
+            per_row = 2 * samples * self.bytes_per_sample() + 4 * self.program.spec.dim * self.dtype.itemsize
+        budget = self.budget if self.budget is not None else memory_budget(self.device)
+        fitting = max(1, budget // max(1, per_row if gradient or name == "loop" else per_row // 2))
+        return min(fitting, self.numerics.row_chunk or fitting)
+
+    def bytes_per_sample(self) -> int:
+        """Bytes that autograd keeps for one sample of one row, measured once on a small batch."""
+        if self._saved_bytes is None:
+            batch = next(iter(self.source.chunks(8)))
+            count = batch_size(batch)
+            kept: dict[int, int] = {}
+
+            def pack(tensor: Tensor) -> Tensor:
+                kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor
+
+            spec = self.program.spec
+            state = dict(self.program.model.named_parameters())
+            leaves = {name: state[name].detach().to(self.dtype).requires_grad_() for name in spec.names}
+            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                self.program.loss_sum(leaves, self.program.buffers(), batch)
+            own = {leaf.untyped_storage().data_ptr() for leaf in leaves.values()}
+            total = sum(size for pointer, size in kept.items() if pointer not in own)
+            self._saved_bytes = max(1, total // count)
+        return self._saved_bytes
+
+    def _chunk_samples(self) -> int:
+        samples = self.source.samples
+        return min(self.numerics.data_chunk or samples, samples)
+
+    def _batches(self, per_row: bool) -> Iterator[Batch | None]:
+        if per_row:
+            yield None  # gathered for each chunk of rows: all at once would be rows x batch x sample in memory
+            return
+        size = None if self.program.needs_whole_batches else self.numerics.data_chunk
+        yield from self.source.chunks(size)
+
+    def _add(
+        self,
+        name: StrategyName,
+        x: Rows,
+        where: slice,
+        slices: Slices,
+        batch: Batch | None,
+        sums: Tensor,
+        grads: Tensor | None,
+    ) -> None:
+        rows = _take_rows(x, where)
+        part = slices.rows(where)
+        data = batch if part.indices is None else self.source.take(part.indices)
+        into = None if grads is None else torch.zeros_like(grads[where])
+        added = torch.zeros_like(sums[where])
+        STRATEGIES[name](
+            self.program, rows, self.program.buffers(), part.buffers, data, part.indices is not None, added, into
+        )
+        # Written back only when the whole chunk succeeded, so a retry after running out of memory starts clean.
+        sums[where] += added
+        if grads is not None and into is not None:
+            grads[where] += into
+
+
+def _take_rows(x: Rows, where: slice) -> Tensor:
+    if isinstance(x, Tensor):
+        return x.reshape(-1, x.shape[-1])[where].detach()
+    return x.chunk(where.start, where.stop)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def override(numerics: Numerics, **changes: Any) -> Numerics:
+    """Return numerics with some fields replaced; None leaves a field as it is."""
+    return replace(numerics, **{key: value for key, value in changes.items() if value is not None})
