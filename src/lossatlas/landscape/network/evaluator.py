@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import torch
@@ -14,7 +14,7 @@ from lossatlas.core.hardware import memory_budget
 from lossatlas.landscape.contract import Rows, row_chunks
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, batch_size
-from lossatlas.landscape.network.strategies import STRATEGIES, StrategyName
+from lossatlas.landscape.network.strategies import STRATEGIES, StrategyName, Work
 
 __all__ = ["Evaluator", "Numerics", "Slices"]
 
@@ -91,6 +91,7 @@ class Evaluator:
         self,
         program: Program,
         source: Source,
+        *,
         numerics: Numerics,
         dtype: torch.dtype,
         device: torch.device,
@@ -106,7 +107,14 @@ class Evaluator:
 
     def with_numerics(self, numerics: Numerics) -> Evaluator:
         """The same evaluator with other chunks or strategies."""
-        return Evaluator(self.program, self.source, numerics, self.dtype, self.device, self.budget)
+        return Evaluator(
+            self.program,
+            self.source,
+            numerics=numerics,
+            dtype=self.dtype,
+            device=self.device,
+            budget=self.budget,
+        )
 
     def sums(self, x: Rows, slices: Slices, gradient: bool) -> tuple[Tensor, Tensor | None, int]:
         """Loss sums (and gradient sums) over the samples of each row.
@@ -121,30 +129,48 @@ class Evaluator:
         """
         n, d = x.shape[:-1].numel(), x.shape[-1]
         sums = torch.zeros(n, dtype=torch.float64, device=self.device)
-        grads = torch.zeros(n, d, dtype=self.dtype, device=self.device) if gradient else None
+        grads = torch.empty(n, d, dtype=self.dtype, device=self.device) if gradient else None
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
         count = 0
         size = self.row_chunk(name, gradient, slices)
         # Batches outer, rows inner: one pass over the data whatever the number of rows, each chunk warm in the cache.
-        for batch in self._batches(per_row):
+        for number, batch in enumerate(self._batches(per_row)):
             start = 0
             while start < n:
-                stop = min(start + size, n)
-                where = slice(start, stop)
+                where = slice(start, min(start + size, n))
+                part = slices.rows(where)
+                work = Work(
+                    rows=_take_rows(x, where),
+                    buffers=self.program.buffers(),
+                    row_buffers=part.buffers,
+                    batch=batch if part.indices is None else self.source.take(part.indices),
+                    per_row=per_row,
+                    sums=sums[where],
+                    gradients=None if grads is None else grads[where],
+                    first=number == 0,
+                )
                 try:
-                    self._add(name, x, where, slices, batch, sums, grads)
+                    STRATEGIES[name](self.program, work)
                 except (torch.OutOfMemoryError, RuntimeError) as error:
-                    if not _out_of_memory(error) or size == 1:
-                        raise
+                    # Batched strategies deliver only after everything is computed, so a retry starts clean.
                     # Rows only: another cut through the data would change the order of the sums.
+                    if not _out_of_memory(error) or name == "loop" or size == 1:
+                        raise
                     size = max(1, size // 2)
                     continue
-                start = stop
+                start = where.stop
             count += batch_size(batch) if batch is not None else 0
         if slices.indices is not None:
             count = slices.indices.shape[-1]
         return sums, grads, count
+
+    def gradient_sum(self, row: Tensor, slices: Slices) -> Tensor:
+        """Gradient of the summed loss at one row, ``(d,) -> (d,)``."""
+        grads = self.sums(row[None], slices, gradient=True)[1]
+        if grads is None:  # gradient=True always makes them; this is for the type checker
+            raise AssertionError
+        return grads[0]
 
     def metrics(self, x: Rows, slices: Slices) -> dict[str, Tensor]:
         """Mean loss and metrics of each row, ``-> {name: (n,)}`` in float64."""
@@ -188,19 +214,19 @@ class Evaluator:
         if self._saved_bytes is None:
             batch = next(iter(self.source.chunks(8)))
             count = batch_size(batch)
-            kept: dict[int, int] = {}
+            kept: dict[tuple[int, torch.Size], int] = {}
 
             def pack(tensor: Tensor) -> Tensor:
-                kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                kept[tensor.data_ptr(), tensor.shape] = tensor.numel() * tensor.itemsize
                 return tensor
 
             spec = self.program.spec
             state = dict(self.program.model.named_parameters())
-            leaves = {name: state[name].detach().to(self.dtype).requires_grad_() for name in spec.names}
+            leaves = {name: state[name].detach().clone().requires_grad_() for name in spec.names}
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
                 self.program.loss_sum(leaves, self.program.buffers(), batch)
-            own = {leaf.untyped_storage().data_ptr() for leaf in leaves.values()}
-            total = sum(size for pointer, size in kept.items() if pointer not in own)
+            own = {leaf.data_ptr() for leaf in leaves.values()}
+            total = sum(size for (pointer, _), size in kept.items() if pointer not in own)
             self._saved_bytes = max(1, total // count)
         return self._saved_bytes
 
@@ -215,29 +241,6 @@ class Evaluator:
         size = None if self.program.needs_whole_batches else self.numerics.data_chunk
         yield from self.source.chunks(size)
 
-    def _add(
-        self,
-        name: StrategyName,
-        x: Rows,
-        where: slice,
-        slices: Slices,
-        batch: Batch | None,
-        sums: Tensor,
-        grads: Tensor | None,
-    ) -> None:
-        rows = _take_rows(x, where)
-        part = slices.rows(where)
-        data = batch if part.indices is None else self.source.take(part.indices)
-        into = None if grads is None else torch.zeros_like(grads[where])
-        added = torch.zeros_like(sums[where])
-        STRATEGIES[name](
-            self.program, rows, self.program.buffers(), part.buffers, data, part.indices is not None, added, into
-        )
-        # Written back only when the whole chunk succeeded, so a retry after running out of memory starts clean.
-        sums[where] += added
-        if grads is not None and into is not None:
-            grads[where] += into
-
 
 def _take_rows(x: Rows, where: slice) -> Tensor:
     if isinstance(x, Tensor):
@@ -247,8 +250,3 @@ def _take_rows(x: Rows, where: slice) -> Tensor:
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def override(numerics: Numerics, **changes: Any) -> Numerics:
-    """Return numerics with some fields replaced; None leaves a field as it is."""
-    return replace(numerics, **{key: value for key, value in changes.items() if value is not None})

@@ -45,14 +45,13 @@ class _Linear(torch.autograd.Function):
         """Batch over rows; the wide product where only the weights differ."""
         input_dim, weight_dim = in_dims
         if weight_dim is None:
-            assert input_dim is not None
-            return inputs.movedim(input_dim, 0) @ weight.T, 0
+            return inputs.movedim(input_dim or 0, 0) @ weight.T, 0
         stacked = weight.movedim(weight_dim, 0)
         rows, out, _ = stacked.shape
         if input_dim is None:
             # The row axis stays next to the outputs, where the product put it: no copy.
             wide = inputs @ stacked.flatten(0, 1).T
-            return wide.unflatten(-1, (rows, out)), wide.ndim - 1
+            return wide.reshape(*wide.shape[:-1], rows, out), wide.ndim - 1
         batched = inputs.movedim(input_dim, 0)
         flat = batched.flatten(1, -2) if batched.ndim > 2 else batched.unsqueeze(1)
         return torch.bmm(flat, stacked.mT).reshape(*batched.shape[:-1], out), 0

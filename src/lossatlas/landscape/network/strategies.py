@@ -7,6 +7,7 @@ loops over the data; :mod:`.evaluator` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -17,93 +18,94 @@ from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.shared_input import SharedInputLinear
 from lossatlas.landscape.network.sources import map_tensors
 
-__all__ = ["STRATEGIES", "Strategy", "StrategyName"]
+__all__ = ["STRATEGIES", "Strategy", "StrategyName", "Work"]
 
 StrategyName: TypeAlias = Literal["loop", "vmap", "fused"]
 
 Named: TypeAlias = Mapping[str, Tensor]
-Strategy: TypeAlias = "Callable[[Program, Tensor, Named, Named, Any, bool, Tensor, Tensor | None], None]"
-"""``(program, rows (r, d), shared buffers, buffers per row, batch, batch per row?, sums (r,), gradients (r, d) or None)``.
 
-``batch per row`` tells that the batch's tensors carry a leading row axis. The sums are float64 and are added to.
-"""
+
+@dataclass(frozen=True)
+class Work:
+    """One chunk of rows, one chunk of data, and where the results go.
+
+    Args:
+        rows: ``(r, d)``.
+        buffers: shared by all rows.
+        row_buffers: name to ``(r, *shape)``, each row's own.
+        batch: the data.
+        per_row: whether the batch's tensors carry a leading row axis.
+        sums: ``(r,)`` float64; loss sums are added.
+        gradients: ``(r, d)``, or None where only values are wanted.
+        first: whether gradients are written (first chunk of data) or added.
+    """
+
+    rows: Tensor
+    buffers: Named
+    row_buffers: Named
+    batch: Any
+    per_row: bool
+    sums: Tensor
+    gradients: Tensor | None
+    first: bool
+
+
+Strategy: TypeAlias = Callable[[Program, Work], None]
 
 
 def _row(batch: Any, index: int) -> Any:
     return map_tensors(batch, lambda leaf: leaf[index])
 
 
-def loop(
-    program: Program,
-    rows: Tensor,
-    buffers: Named,
-    row_buffers: Named,
-    batch: Any,
-    per_row: bool,
-    sums: Tensor,
-    gradients: Tensor | None,
-) -> None:
+def loop(program: Program, work: Work) -> None:
     """Evaluate the rows one after another with the model's own kernels."""
     spec = program.spec
-    for index in range(len(rows)):
-        data = _row(batch, index) if per_row else batch
-        state = {**buffers, **{name: tensor[index] for name, tensor in row_buffers.items()}}
-        if gradients is None:
+    for index, row in enumerate(work.rows):
+        data = _row(work.batch, index) if work.per_row else work.batch
+        state = {**work.buffers, **{name: tensor[index] for name, tensor in work.row_buffers.items()}}
+        if work.gradients is None:
             with torch.no_grad():
-                sums[index] += program.loss_sum(spec.unflatten(rows[index]), state, data)
+                work.sums[index] += program.loss_sum(spec.unflatten(row), state, data)
             continue
         # One leaf per parameter: a single flat leaf would pay a zero-filled d-vector for every slice of it.
-        leaves = {name: view.detach().requires_grad_() for name, view in spec.unflatten(rows[index]).items()}
+        leaves = {name: view.detach().requires_grad_() for name, view in spec.unflatten(row).items()}
         with torch.enable_grad():
             loss = program.loss_sum(leaves, state, data)
             grads = _grad(loss, leaves)
-        sums[index] += loss.detach()
-        _accumulate(spec.unflatten(gradients[index]), grads)
+        work.sums[index] += loss.detach()
+        _deliver(spec.unflatten(work.gradients[index]), grads, work.first)
 
 
-def _vmapped(
-    program: Program,
-    rows: Tensor,
-    buffers: Named,
-    row_buffers: Named,
-    batch: Any,
-    per_row: bool,
-    sums: Tensor,
-    gradients: Tensor | None,
-) -> None:
-    data_axis = 0 if per_row else None
+def batched(program: Program, work: Work) -> None:
+    """Evaluate all rows at once with ``torch.func.vmap``."""
+    data_axis = 0 if work.per_row else None
 
-    def losses(params: Named, stacked: Named) -> Tensor:
+    def losses(params: Named) -> Tensor:
         def one(row: Named, own: Named, data: Any) -> Tensor:
-            return program.loss_sum(row, {**buffers, **own}, data)
+            return program.loss_sum(row, {**work.buffers, **own}, data)
 
         # An empty dict has no axis to map over.
-        axes = (0, 0 if stacked else None, data_axis)
-        batched: Tensor = vmap(one, in_dims=axes)(params, stacked, batch)
-        return batched
+        axes = (0, 0 if work.row_buffers else None, data_axis)
+        values: Tensor = vmap(one, in_dims=axes)(params, work.row_buffers, work.batch)
+        return values
 
-    if gradients is None:
+    if work.gradients is None:
         with torch.no_grad():
-            sums += losses(program.spec.unflatten(rows), row_buffers)
+            work.sums.add_(losses(program.spec.unflatten(work.rows)))
         return
-    leaves = {name: view.detach().requires_grad_() for name, view in program.spec.unflatten(rows).items()}
+    leaves = {name: view.detach().requires_grad_() for name, view in program.spec.unflatten(work.rows).items()}
     with torch.enable_grad():
-        values = losses(leaves, row_buffers)
+        values = losses(leaves)
         # Rows do not see each other, so the gradient of the sum holds every row's own gradient.
         grads = _grad(values.sum(), leaves)
-    sums += values.detach()
-    _accumulate(program.spec.unflatten(gradients), grads)
+    work.sums.add_(values.detach())
+    _deliver(program.spec.unflatten(work.gradients), grads, work.first)
 
 
-def batched(*arguments: Any) -> None:
-    """Evaluate all rows at once with ``torch.func.vmap``."""
-    _vmapped(*arguments)
-
-
-def fused(*arguments: Any) -> None:
+def fused(program: Program, work: Work) -> None:
     """Like ``vmap``, but a layer that sees the same input in every row becomes one wide matrix product."""
     with SharedInputLinear():
-        _vmapped(*arguments)
+        batched(program, work)
 
 
 def _grad(loss: Tensor, leaves: Named) -> tuple[Tensor | None, ...]:
@@ -112,10 +114,14 @@ def _grad(loss: Tensor, leaves: Named) -> tuple[Tensor | None, ...]:
     return torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
 
 
-def _accumulate(targets: Named, grads: tuple[Tensor | None, ...]) -> None:
-    # A parameter the loss does not use has gradient zero: its slots stay as they are.
+def _deliver(targets: Named, grads: tuple[Tensor | None, ...], first: bool) -> None:
     for target, grad in zip(targets.values(), grads, strict=True):
-        if grad is not None:
+        if grad is None:  # the loss does not use this parameter
+            if first:
+                target.zero_()
+        elif first:
+            target.copy_(grad)
+        else:
             target.add_(grad)
 
 

@@ -1,0 +1,107 @@
+"""Hessian-vector products of a network's loss, with the method that worked by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lossatlas.core.errors import InputError
+from lossatlas.landscape.network.program import Program
+
+__all__ = ["HVP_METHODS", "hessian_vector_sum"]
+
+HVP_METHODS = (
+    "reverse over reverse",
+    "reverse over reverse, plain kernels",
+    "central differences of the gradient",
+)
+"""Tried in this order; each is exact but the last."""
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Kernels written in differentiable pieces: math attention, no fused recurrent cells."""
+    with ExitStack() as stack:
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
+
+
+def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[str, Tensor], batch: Any) -> Tensor:
+    spec = program.spec
+    leaves = {name: view.detach().requires_grad_() for name, view in spec.unflatten(row).items()}
+    product = torch.zeros_like(row)
+    with torch.enable_grad():
+        loss = program.loss_sum(leaves, buffers, batch)
+        if not loss.requires_grad:
+            return product
+        first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
+        along = sum(
+            (
+                (g * u).sum()
+                for g, u in zip(first, spec.unflatten(v).values(), strict=True)
+                if g is not None and g.requires_grad
+            ),
+            start=torch.zeros((), dtype=row.dtype, device=row.device),
+        )
+        if not along.requires_grad:  # the loss is linear in its parameters
+            return product
+        second = torch.autograd.grad(along, list(leaves.values()), allow_unused=True)
+    for target, part in zip(spec.unflatten(product).values(), second, strict=True):
+        if part is not None:
+            target.copy_(part)
+    return product
+
+
+def hessian_vector_sum(
+    program: Program,
+    row: Tensor,
+    v: Tensor,
+    *,
+    buffers: Mapping[str, Tensor],
+    batches: Callable[[], Iterable[Any]],
+    gradient: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, str]:
+    """Hessian of the summed loss times a vector for one row.
+
+    Reverse over reverse; where a kernel has no second derivative, again with plain kernels; last, central differences
+    (∇L(x + hv) - ∇L(x - hv)) / 2h with h = ε^(1/3) (1 + |x|) / |v|.
+
+    Args:
+        program: model and loss.
+        row: ``(d,)``.
+        v: ``(d,)``.
+        buffers: the row's buffers.
+        batches: returns the data, once per pass.
+        gradient: gradient of the summed loss at a row ``(d,)``.
+
+    Returns:
+        ``(d,)`` and the name of the method, one of ``HVP_METHODS``.
+    """
+
+    def total() -> Tensor:
+        return sum(
+            (_double_backward(program, row, v, buffers, batch) for batch in batches()), start=torch.zeros_like(row)
+        )
+
+    try:
+        return total(), HVP_METHODS[0]
+    except InputError:
+        raise
+    except (RuntimeError, NotImplementedError):
+        pass  # a kernel without a second derivative: the next method says whether it helped
+    try:
+        with _plain_kernels():
+            return total(), HVP_METHODS[1]
+    except (RuntimeError, NotImplementedError):
+        length = float(torch.linalg.vector_norm(v))
+        if length == 0:
+            return torch.zeros_like(row), HVP_METHODS[2]
+        h = torch.finfo(row.dtype).eps ** (1 / 3) * (1 + float(torch.linalg.vector_norm(row))) / length
+        return (gradient(row + h * v) - gradient(row - h * v)) / (2 * h), HVP_METHODS[2]

@@ -1,0 +1,116 @@
+"""Choosing a strategy by measuring: a short timing on the user's own model, data and device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lossatlas.core.hardware import memory_budget
+from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
+from lossatlas.landscape.network.sources import TensorSource
+from lossatlas.landscape.network.strategies import StrategyName
+
+__all__ = ["measure_numerics"]
+
+# A change from the plain loop must pay for what it costs in surprise.
+_HYSTERESIS = 0.93
+# A strategy this much slower than the best so far is not timed again.
+_HOPELESS = 1.5
+_REPEATS = 3
+_CHUNKS = (2048, 1024, 512, 256)
+_PROBE_SAMPLES = 4096
+_MINI_BATCH = 64
+
+
+def _seconds(action: Callable[[], object], device: torch.device, give_up: float) -> float:
+    """Best of a few runs; infinite where the strategy cannot run this model, early where it is hopeless."""
+
+    def run() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        action()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    try:
+        first = run()  # includes warm-up: twice the allowance
+        if first > 2 * give_up:
+            return first
+        return min(run() for _ in range(_REPEATS))
+    # What vmap refuses depends on the model's operators and comes as many types of error.
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return float("inf")
+
+
+def _chunk_candidates(evaluator: Evaluator, samples: int) -> list[int | None]:
+    if evaluator.program.needs_whole_batches:
+        return [None]
+    budget = evaluator.budget or memory_budget(evaluator.device)
+    # The probe may be a part of the data; cutting nothing must fit for all of it.
+    whole_fits = 2 * evaluator.source.samples * evaluator.bytes_per_sample() <= budget
+    cuts: list[int | None] = [size for size in _CHUNKS if size < samples]
+    return ([None] if whole_fits or not cuts else []) + cuts
+
+
+def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Numerics:
+    """Time the strategies on a part of the data and return the fastest.
+
+    Args:
+        evaluator: with any numerics.
+        point: ``(d,)``, where to evaluate.
+        rows: how many rows at a time the timing of batched strategies uses.
+
+    Returns:
+        Strategies and data chunk. Data from a loader stays in the loader's own batches, evaluated in a loop.
+    """
+    if not isinstance(evaluator.source, TensorSource):
+        return Numerics()
+    device = evaluator.device
+    samples = min(evaluator.source.samples, _PROBE_SAMPLES)
+    probe = Evaluator(
+        evaluator.program,
+        TensorSource(evaluator.source.take(torch.arange(samples, device=device))),
+        numerics=Numerics(),
+        dtype=evaluator.dtype,
+        device=device,
+        budget=evaluator.budget,
+    )
+    block = point.expand(rows, -1).contiguous()
+
+    def per_row(numerics: Numerics, count: int, indices: Tensor | None, best: float) -> float:
+        tuned = probe.with_numerics(numerics)
+        slices = Slices(indices, {})
+        return (
+            _seconds(lambda: tuned.sums(block[:count], slices, gradient=True), device, _HOPELESS * best * count) / count
+        )
+
+    best, record = Numerics(), float("inf")
+    chunks = _chunk_candidates(evaluator, samples)
+    for chunk in chunks:
+        candidate = Numerics(full="loop", data_chunk=chunk)
+        seconds = per_row(candidate, 1, None, record)
+        if seconds < _HYSTERESIS * record:
+            best, record = candidate, seconds
+    names: tuple[StrategyName, ...] = ("vmap", "fused") if rows > 1 else ()
+    for name in names:
+        # Middle sizes first: one hopeless answer there settles the others.
+        for chunk in sorted(chunks, key=lambda size: abs((size or samples) - 512)):
+            candidate = Numerics(full=name, data_chunk=chunk)
+            seconds = per_row(candidate, rows, None, record)
+            if seconds > _HOPELESS * record:
+                break
+            if seconds < _HYSTERESIS * record:
+                best, record = candidate, seconds
+
+    mini: StrategyName = "loop"
+    if rows > 1:
+        batch = torch.arange(rows * min(_MINI_BATCH, samples), device=device).reshape(rows, -1) % samples
+        plain = per_row(Numerics(mini="loop"), rows, batch, float("inf"))
+        if per_row(Numerics(mini="vmap"), rows, batch, plain) < _HYSTERESIS * plain:
+            mini = "vmap"
+    return Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
