@@ -22,6 +22,7 @@ _HOPELESS = 1.5
 _REPEATS = 3
 _CHUNKS = (2048, 1024, 512, 256)
 _PROBE_SAMPLES = 4096
+_SCOUT_SAMPLES = 128
 _MINI_BATCH = 64
 
 
@@ -72,36 +73,48 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
         return Numerics()
     device = evaluator.device
     samples = min(evaluator.source.samples, _PROBE_SAMPLES)
-    probe = Evaluator(
-        evaluator.program,
-        TensorSource(evaluator.source.take(torch.arange(samples, device=device))),
-        numerics=Numerics(),
-        dtype=evaluator.dtype,
-        device=device,
-        budget=evaluator.budget,
-    )
     block = point.expand(rows, -1).contiguous()
 
-    def per_row(numerics: Numerics, count: int, indices: Tensor | None, best: float) -> float:
-        tuned = probe.with_numerics(numerics)
-        slices = Slices(indices, {})
-        return (
-            _seconds(lambda: tuned.sums(block[:count], slices, gradient=True), device, _HOPELESS * best * count) / count
+    def part(size: int) -> Evaluator:
+        return Evaluator(
+            evaluator.program,
+            TensorSource(evaluator.source.take(torch.arange(size, device=device))),
+            numerics=Numerics(),
+            dtype=evaluator.dtype,
+            device=device,
+            budget=evaluator.budget,
         )
+
+    probe, scout = part(samples), part(min(samples, _SCOUT_SAMPLES))
+
+    def per_row(
+        numerics: Numerics, count: int, best: float, indices: Tensor | None = None, on: Evaluator = probe
+    ) -> float:
+        tuned = on.with_numerics(numerics)
+        slices = Slices(indices, {})
+
+        def evaluate() -> None:
+            tuned.sums(block[:count], slices, gradient=True)
+
+        return _seconds(evaluate, device, _HOPELESS * best * count) / count
 
     best, record = Numerics(), float("inf")
     chunks = _chunk_candidates(evaluator, samples)
     for chunk in chunks:
         candidate = Numerics(full="loop", data_chunk=chunk)
-        seconds = per_row(candidate, 1, None, record)
+        seconds = per_row(candidate, 1, record)
         if seconds < _HYSTERESIS * record:
             best, record = candidate, seconds
     names: tuple[StrategyName, ...] = ("vmap", "fused") if rows > 1 else ()
+    scouted = per_row(Numerics(full="loop"), 1, float("inf"), on=scout)
     for name in names:
+        # Batched convolutions can be ten times slower than a loop: find out on a few samples.
+        if per_row(Numerics(full=name), min(rows, 2), scouted, on=scout) > 2 * _HOPELESS * scouted:
+            continue
         # Middle sizes first: one hopeless answer there settles the others.
         for chunk in sorted(chunks, key=lambda size: abs((size or samples) - 512)):
             candidate = Numerics(full=name, data_chunk=chunk)
-            seconds = per_row(candidate, rows, None, record)
+            seconds = per_row(candidate, rows, record)
             if seconds > _HOPELESS * record:
                 break
             if seconds < _HYSTERESIS * record:
@@ -110,7 +123,7 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
     mini: StrategyName = "loop"
     if rows > 1:
         batch = torch.arange(rows * min(_MINI_BATCH, samples), device=device).reshape(rows, -1) % samples
-        plain = per_row(Numerics(mini="loop"), rows, batch, float("inf"))
-        if per_row(Numerics(mini="vmap"), rows, batch, plain) < _HYSTERESIS * plain:
+        plain = per_row(Numerics(mini="loop"), rows, float("inf"), batch)
+        if per_row(Numerics(mini="vmap"), rows, plain, batch) < _HYSTERESIS * plain:
             mini = "vmap"
     return Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
