@@ -1,0 +1,223 @@
+"""Problem: data + model + loss, as landscapes over the training, test and validation examples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from lossatlas.core.errors import InputError
+from lossatlas.core.params import ParamSpec
+from lossatlas.core.randomness import preserved_random_state, seeded
+from lossatlas.landscape.network import NetworkLandscape, Numerics
+from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction
+
+__all__ = ["Problem"]
+
+
+def _redraw(module: nn.Module) -> None:
+    """Draw new initial weights for every layer that knows how.
+
+    Raises:
+        InputError: a layer owns parameters and has no ``reset_parameters``.
+    """
+    for name, layer in module.named_modules():
+        if not any(True for _ in layer.parameters(recurse=False)):
+            continue
+        reset = getattr(layer, "reset_parameters", None)
+        if not callable(reset):
+            raise InputError(
+                f"expected layers that can draw initial weights, got {type(layer).__name__} ('{name}') without "
+                "reset_parameters(): pass a function that builds the model instead of the model"
+            )
+        reset()
+
+
+class Problem:
+    """A network, its loss and its data, ready to be trained many times.
+
+    Args:
+        name: how results refer to it.
+        model: a function that builds the network with random initial weights, or a module whose layers can redraw
+            theirs with ``reset_parameters()``. It is never modified.
+        loss: ``loss(output, target) -> scalar`` as in torch.
+        train: training data: ``(inputs, targets)``, a dict of tensors, or a DataLoader.
+        test: test data.
+        validation: held-out data for early stopping, or None.
+        forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
+        metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
+        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`.
+        reduction: how ``loss`` combines samples, ``"mean"`` or ``"sum"``.
+        dtype: floating type of weights and losses; default float32.
+        device: where to compute; default CPU.
+        numerics: strategy and chunks; default: measured.
+        details: what else should be recorded with results (data checksum, options), as JSON.
+
+    Raises:
+        InputError: an unusable model.
+        DataError: unusable data.
+
+    Example:
+        >>> import torch.nn.functional as F
+        >>> data = (torch.randn(20, 3), torch.randint(0, 2, (20,)))
+        >>> problem = Problem("tiny", lambda: nn.Linear(3, 2), F.cross_entropy, train=data, test=data)
+        >>> problem.dim, problem.initial_weights(seed=0, replicas=range(4)).shape
+        (8, torch.Size([4, 8]))
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module | Callable[[], nn.Module],
+        loss: Loss,
+        *,
+        train: object,
+        test: object,
+        validation: object | None = None,
+        forward: Forward | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        mode: Mode = "eval",
+        reduction: Reduction = "mean",
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+        numerics: Numerics | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
+        self.name = name
+        self.loss = loss
+        self.forward = forward
+        self.metrics = metrics
+        self.mode: Mode = mode
+        self.reduction: Reduction = reduction
+        self.dtype = dtype
+        self.details = dict(details or {})
+        self._model = model
+        self._data = {"train": train, "test": test, "validation": validation}
+        self._numerics = numerics
+        self._requested_device = device
+        with preserved_random_state():
+            example = self._build()
+        self.spec = ParamSpec.of(example)
+        self._example = example
+
+    @property
+    def dim(self) -> int:
+        """Number of trainable parameters d."""
+        return self.spec.dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where losses are computed."""
+        return self.train.device
+
+    @cached_property
+    def train(self) -> NetworkLandscape:
+        """Loss over the training examples."""
+        return self._landscape("train")
+
+    @cached_property
+    def test(self) -> NetworkLandscape:
+        """Loss over the test examples."""
+        return self._landscape("test")
+
+    @cached_property
+    def validation(self) -> NetworkLandscape:
+        """Loss over the validation examples.
+
+        Raises:
+            InputError: the problem has none.
+        """
+        if self._data["validation"] is None:
+            raise InputError(
+                f"expected a problem with validation data, got '{self.name}' without: hold some out, for instance with "
+                "problems.get(name, validation=0.1)"
+            )
+        return self._landscape("validation")
+
+    def landscape(self, which: str) -> NetworkLandscape:
+        """Return the landscape called ``"train"``, ``"test"`` or ``"validation"``.
+
+        Raises:
+            InputError: another name, or no validation data.
+        """
+        if which not in self._data:
+            raise InputError(f"expected landscape 'train', 'test' or 'validation', got '{which}'")
+        chosen: NetworkLandscape = getattr(self, which)
+        return chosen
+
+    def initial_weights(self, seed: int, replicas: Sequence[int]) -> Tensor:
+        """Draw torch's default initial weights, ``-> (R, d)``.
+
+        Row i depends on ``seed`` and on the replica's number alone, not on how many replicas there are; weights are
+        always drawn on the CPU in float32.
+
+        Args:
+            seed: seed of the ensemble.
+            replicas: numbers of the replicas.
+
+        Returns:
+            Weights in the problem's dtype, on its device.
+        """
+        rows = []
+        for index in replicas:
+            with seeded(seed, "initial weights", index):
+                rows.append(self.spec.flatten(self._build()))
+        return torch.stack(rows).to(dtype=self.dtype, device=self.device)
+
+    def module(self, weights: Tensor) -> nn.Module:
+        """Build a module carrying the given weights, ``(d,) -> nn.Module``.
+
+        Example:
+            >>> import torch.nn.functional as F
+            >>> data = (torch.randn(20, 3), torch.randint(0, 2, (20,)))
+            >>> problem = Problem("tiny", lambda: nn.Linear(3, 2), F.cross_entropy, train=data, test=data)
+            >>> w = problem.initial_weights(0, [0])[0]
+            >>> bool((problem.spec.flatten(problem.module(w)) == w).all())
+            True
+        """
+        module = copy.deepcopy(self._example)
+        state = self.spec.unflatten(weights.detach().to(device="cpu"))
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name in state:
+                    parameter.copy_(state[name])
+        return module
+
+    def with_numerics(self, numerics: Numerics) -> Problem:
+        """The same problem evaluated with a fixed strategy and chunks on all its landscapes."""
+        other = copy.copy(self)
+        other._numerics = numerics
+        for cached in ("train", "test", "validation"):
+            if cached in other.__dict__:
+                other.__dict__[cached] = other.__dict__[cached].with_numerics(numerics)
+        return other
+
+    def _build(self) -> nn.Module:
+        if isinstance(self._model, nn.Module):
+            module = copy.deepcopy(self._model)
+            _redraw(module)
+            return module
+        module = self._model()
+        if not isinstance(module, nn.Module):
+            raise InputError(f"expected a function that builds an nn.Module, got {type(module).__name__} from it")
+        return module
+
+    def _landscape(self, which: str) -> NetworkLandscape:
+        return NetworkLandscape(
+            self._example,
+            self.loss,
+            self._data[which],
+            forward=self.forward,
+            metrics=self.metrics,
+            mode=self.mode,
+            reduction=self.reduction,
+            dtype=self.dtype,
+            device=self._requested_device or "cpu",
+            numerics=self._numerics,
+        )
+
+    def __repr__(self) -> str:
+        return f"Problem({self.name!r}, {self.dim} parameters)"
