@@ -1,1 +1,8 @@
-"""report."""
+"""Figures and the HTML report, made from stored results; nothing is computed here."""
+
+from lossatlas.report.figure import Axis, Figure, Panel
+from lossatlas.report.marks import Contour, Heatmap, Line, Points
+from lossatlas.report.plot import plot
+from lossatlas.report.write import write
+
+__all__ = ["Axis", "Contour", "Figure", "Heatmap", "Line", "Panel", "Points", "plot", "write"]

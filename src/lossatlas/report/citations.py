@@ -1,0 +1,55 @@
+"""Citations: the works behind the methods that a study used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lossatlas.report.bibliography import WORKS, Citation
+from lossatlas.study.results import StudyResults
+
+__all__ = ["Citation", "bibtex", "citations_for"]
+
+
+_BY_OPTIMIZER = {
+    "lbfgs-gss": ("nocedal1980", "liu1989", "kiefer1953"),
+    "lbfgs": ("nocedal1980", "liu1989"),
+    "sgd": ("robbins1951",),
+    "adam": ("kingma2015",),
+    "adamw": ("loshchilov2019",),
+}
+_BY_NETWORK = {"lenet": ("lecun1998",), "lstm": ("hochreiter1997",)}
+_BY_DATA = {
+    "digits": ("alpaydin1998", "pedregosa2011"),
+    "mnist": ("lecun1998",),
+    "fashion-mnist": ("xiao2017",),
+}
+_BY_PATH = {"linear": ("frankle2020", "entezari2022")}
+
+
+def citations_for(results: StudyResults) -> tuple[Citation, ...]:
+    """Works behind the networks, optimizers, data and paths that a study used.
+
+    Args:
+        results: what the study stored; a method without results is not cited.
+
+    Returns:
+        Each work once, in the order in which a methods section would name them.
+    """
+    data = results.provenance.get("data")
+    keys: list[str] = ["yu2026"]
+
+    def cite(works: Mapping[str, tuple[str, ...]], used: Iterable[str]) -> None:
+        keys.extend(key for name in used for key in works.get(name, ()))
+
+    cite(_BY_OPTIMIZER, (experiment.optimizer for experiment in results.experiments))
+    cite(_BY_NETWORK, (experiment.network for experiment in results.experiments))
+    cite(_BY_DATA, (str(data.get("name", "")),) if isinstance(data, Mapping) else ())
+    pairs = (pair for e in results.experiments for pairs in e.pairs.values() for pair in pairs)
+    cite(_BY_PATH, (pair.path.method for pair in pairs))
+    keys.append("paszke2019")
+    return tuple(WORKS[key] for key in dict.fromkeys(keys))
+
+
+def bibtex(citations: Iterable[Citation]) -> str:
+    """The works as a BibTeX file."""
+    return "\n".join(citation.bibtex for citation in citations)

@@ -1,0 +1,163 @@
+"""Marks: what can be drawn in a panel, as data without a drawing library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas.core.errors import InputError
+
+__all__ = ["Contour", "Heatmap", "Line", "Mark", "Marker", "Points", "Values"]
+
+Array: TypeAlias = NDArray[np.float64]
+Values: TypeAlias = Sequence[float] | NDArray[np.floating] | NDArray[np.integer] | Tensor
+"""Numbers as a list, numpy array or tensor; marks keep them as read-only float64 arrays."""
+
+Marker: TypeAlias = Literal["circle", "diamond", "square", "triangle", "tick"]
+
+
+def _array(values: Values, what: str, *, ndim: int = 1, gaps: bool = False) -> Array:
+    raw = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    array = np.array(raw, dtype=np.float64)
+    if array.ndim != ndim or array.size == 0:
+        raise InputError(f"expected {what} as a non-empty array with {ndim} axes, got shape {array.shape}")
+    if np.isinf(array).any() or (np.isnan(array).any() and not gaps):
+        allowed = "finite numbers or NaN (a gap)" if gaps else "finite numbers"
+        raise InputError(f"expected {allowed} in {what}, got {'infinity' if np.isinf(array).any() else 'NaN'}")
+    if not np.isfinite(array).any():
+        raise InputError(f"expected at least one number in {what}, got only NaN: leave the mark out")
+    array.flags.writeable = False
+    return array
+
+
+def _freeze(mark: object, **arrays: Array) -> None:
+    for name, array in arrays.items():
+        object.__setattr__(mark, name, array)
+
+
+def _same_length(x: Array, y: Array, label: str) -> None:
+    if x.shape != y.shape:
+        raise InputError(f"expected as many x as y in '{label}', got {x.size} and {y.size}")
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A polyline; NaN in y is a gap.
+
+    Args:
+        x: ``(n,)``, finite.
+        y: ``(n,)``, finite or NaN.
+        label: its entry in the legend, shared by lines that belong together.
+        role: what it stands for, usually an optimizer; fixes the colour.
+        member: which of the lines of that label it is, such as ``"replica 3"``.
+        dashed: drawn dashed.
+        faint: drawn thin and translucent, for one of many.
+
+    Raises:
+        InputError: lengths differ, nothing is left, or a number is infinite.
+    """
+
+    x: Values
+    y: Values
+    label: str
+    role: str
+    member: str = ""
+    dashed: bool = False
+    faint: bool = False
+
+    def __post_init__(self) -> None:
+        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'", gaps=True)
+        _same_length(x, y, self.label)
+        _freeze(self, x=x, y=y)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Separate points.
+
+    Args:
+        x: ``(n,)``, finite.
+        y: ``(n,)``, finite or NaN (not drawn).
+        label: its entry in the legend.
+        role: what it stands for; fixes the colour.
+        marker: shape; ``"tick"`` is a short vertical stroke.
+        members: names of the points, as many as there are, or none.
+
+    Raises:
+        InputError: lengths differ, nothing is left, or a number is infinite.
+    """
+
+    x: Values
+    y: Values
+    label: str
+    role: str
+    marker: Marker = "circle"
+    members: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'", gaps=True)
+        _same_length(x, y, self.label)
+        if self.members and len(self.members) != x.size:
+            raise InputError(f"expected {x.size} names of points in '{self.label}', got {len(self.members)}")
+        _freeze(self, x=x, y=y)
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """A grid of values shown as colour.
+
+    Args:
+        x: ``(n,)``.
+        y: ``(m,)``.
+        z: ``(m, n)``, finite or NaN; row i belongs to ``y[i]``.
+        label: what the colour shows.
+        unit: its unit; ``""`` for a pure number.
+        log: colour by log10 of z.
+
+    Raises:
+        InputError: shapes do not fit, or a logarithm is asked of a number that is not positive.
+    """
+
+    x: Values
+    y: Values
+    z: Values
+    label: str
+    unit: str
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'")
+        z = _array(self.z, f"z of '{self.label}'", ndim=2, gaps=True)
+        if z.shape != (y.size, x.size):
+            raise InputError(f"expected z of shape {(y.size, x.size)} in '{self.label}', got {z.shape}")
+        if self.log and np.nanmin(z) <= 0:
+            raise InputError(
+                f"expected positive values for the logarithmic colours of '{self.label}', got {np.nanmin(z):g}: "
+                "set those to NaN, or use log=False"
+            )
+        _freeze(self, x=x, y=y, z=z)
+
+    @property
+    def shown(self) -> Array:
+        """What the colour encodes: z, or log10 of it, ``(m, n)``."""
+        z = np.asarray(self.z)
+        return np.log10(z) if self.log else z
+
+    @property
+    def text(self) -> str:
+        """Label of the colour bar, with its unit."""
+        name = f"{self.label} ({self.unit})" if self.unit else self.label
+        return f"log₁₀ of {name}" if self.log else name
+
+
+@dataclass(frozen=True, eq=False)
+class Contour(Heatmap):
+    """The same grid shown as lines of equal value; arguments as for :class:`Heatmap`."""
+
+
+Mark: TypeAlias = Line | Points | Heatmap | Contour

@@ -1,0 +1,155 @@
+"""Figures on paper: PNG, SVG and PDF by matplotlib."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+
+from lossatlas.report.figure import Axis, Figure, Panel
+from lossatlas.report.marks import Contour, Heatmap, Line, Mark, Points
+from lossatlas.report.palette import colour_of
+
+__all__ = ["draw", "render"]
+
+_MARKERS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "tick": "|"}
+# Any: matplotlib types the keys of its settings as one literal of several hundred names.
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#5b6168",
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e5e8",
+    "grid.linewidth": 0.6,
+    "xtick.color": "#5b6168",
+    "ytick.color": "#5b6168",
+    "legend.frameon": False,
+    # Fixed salt, and no date below: the same figure gives the same bytes.
+    "svg.hashsalt": "lossatlas",
+    "svg.fonttype": "path",
+}
+
+
+def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
+    if isinstance(mark, Line):
+        axes.plot(
+            np.asarray(mark.x),
+            np.asarray(mark.y),
+            color=colour_of(mark.role),
+            linestyle=(0, (4, 2)) if mark.dashed else "-",
+            linewidth=0.9 if mark.faint else 1.5,
+            alpha=0.55 if mark.faint else 1.0,
+            label=mark.label,
+        )
+    elif isinstance(mark, Points):
+        tick = mark.marker == "tick"
+        axes.plot(
+            np.asarray(mark.x),
+            np.asarray(mark.y),
+            linestyle="none",
+            marker=_MARKERS[mark.marker],
+            color=colour_of(mark.role),
+            markersize=12 if tick else 5,
+            markeredgecolor=colour_of(mark.role) if tick else "white",
+            markeredgewidth=2.0 if tick else 0.6,
+            label=mark.label,
+            zorder=3,
+        )
+    elif isinstance(mark, Contour):
+        drawn = axes.contour(np.asarray(mark.x), np.asarray(mark.y), mark.shown, levels=15, cmap="viridis")
+        canvas.colorbar(drawn, ax=axes, label=mark.text)
+    else:
+        _draw_heatmap(axes, mark, canvas)
+
+
+def _draw_heatmap(axes: Axes, mark: Heatmap, canvas: Canvas) -> None:
+    drawn = axes.pcolormesh(np.asarray(mark.x), np.asarray(mark.y), mark.shown, shading="nearest", cmap="viridis")
+    drawn.set_rasterized(True)
+    canvas.colorbar(drawn, ax=axes, label=mark.text)
+
+
+def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
+    if axis.categories:
+        positions = list(range(len(axis.categories)))
+        axes.set(**{f"{which}ticks": positions, f"{which}ticklabels": axis.categories})
+        axes.set(**{f"{which}lim": (-0.6, len(positions) - 0.4)})
+        if which == "y":
+            axes.invert_yaxis()
+    axes.set(**{f"{which}label": axis.text})
+    if axis.scale == "log":
+        axes.set(**{f"{which}scale": "log"})
+
+
+def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
+    for mark in panel.marks:
+        _draw_mark(axes, mark, canvas)
+    axes.set_title(panel.title, loc="left")
+    _set_axis(axes, "x", panel.x)
+    _set_axis(axes, "y", panel.y)
+
+
+def draw(figure: Figure) -> Canvas:
+    """Draw a figure on a canvas of its own: neither pyplot nor the global style is touched.
+
+    Args:
+        figure: any figure.
+
+    Returns:
+        A matplotlib figure.
+    """
+    columns = min(figure.columns, len(figure.panels))
+    rows = math.ceil(len(figure.panels) / columns)
+    with mpl.rc_context(_STYLE):
+        canvas = Canvas(figsize=(max(4.6 * columns, 5.2), 2.9 * rows + 0.7), dpi=150, layout="constrained")
+        FigureCanvasAgg(canvas)
+        grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, figure.panels, strict=False):
+            _draw_panel(axes, panel, canvas)
+        for axes in grid[len(figure.panels) :]:
+            axes.remove()
+        canvas.suptitle(figure.title, fontsize=11)
+        if figure.legend:
+            handles = {
+                text: handle
+                for axes in canvas.axes
+                for handle, text in reversed(list(zip(*axes.get_legend_handles_labels(), strict=True)))
+            }
+            labels = [entry.label for entry in figure.legend]
+            longest = max(len(label) for label in labels)
+            fit = max(1, int(14 * 4.6 * columns / (longest + 6) / 1.1))
+            canvas.legend(
+                [handles[label] for label in labels], labels, loc="outside lower center", ncols=min(fit, len(labels))
+            )
+    return canvas
+
+
+def render(figure: Figure, suffix: str) -> bytes:
+    """Draw a figure as a file.
+
+    Args:
+        figure: any figure.
+        suffix: ``"png"``, ``"svg"`` or ``"pdf"``.
+
+    Returns:
+        The bytes of the file; the same figure gives the same bytes.
+    """
+    metadata: dict[str, dict[str, str | None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None, "Title": figure.title},
+        "pdf": {"CreationDate": None, "Title": figure.title},
+    }
+    stream = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        draw(figure).savefig(stream, format=suffix, metadata=metadata[suffix], facecolor="white")
+    return stream.getvalue()

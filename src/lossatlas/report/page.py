@@ -1,0 +1,140 @@
+"""The page: sections typeset as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from lossatlas.core.table import Table
+from lossatlas.report.blocks import Block, Section
+from lossatlas.report.citations import Citation, bibtex
+from lossatlas.report.figure import Figure, LegendEntry
+from lossatlas.report.marks import Line
+from lossatlas.report.palette import colour_of
+from lossatlas.report.plotly_backend import panel_json
+from lossatlas.report.wording import typeset
+
+__all__ = ["render_page"]
+
+
+def _script(text: str) -> Markup:
+    """Text inside a script element; the one sequence that would end it early is broken up."""
+    return Markup(text.replace("</", "<\\/"))
+
+
+def _panel_data(figure: Figure, index: int) -> Markup:
+    # Inside a JSON string, "<" is the same character: nothing in the data can end the element or open a comment.
+    return Markup(panel_json(figure, index).replace("<", "\\u003c"))
+
+
+def _cell(table: Table, row: int, column: int) -> str:
+    value = table.rows[row][column]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(table.shown(row, column)) if isinstance(value, str) else typeset(table.shown(row, column))
+
+
+def _numeric(table: Table, column: int) -> bool:
+    cells = [row[column] for row in table.rows if row[column] is not None]
+    return all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+
+
+def _download(citations: Sequence[Citation]) -> str:
+    return "data:application/x-bibtex;base64," + base64.b64encode(bibtex(citations).encode()).decode()
+
+
+def _swatch(entry: LegendEntry) -> Markup:
+    """A small drawing of the mark, as in a printed legend."""
+    colour, mark = colour_of(entry.role), entry.mark
+    if isinstance(mark, Line):
+        dash = ' stroke-dasharray="6 3"' if mark.dashed else ""
+        shape = f'<path d="M1 7H25" stroke="{colour}" stroke-width="2.4"{dash} fill="none"/>'
+    else:
+        shapes = {
+            "circle": '<circle cx="13" cy="7" r="4.5"/>',
+            "diamond": '<path d="M13 1.5 18.5 7 13 12.5 7.5 7Z"/>',
+            "square": '<path d="M9 3h8v8H9Z"/>',
+            "triangle": '<path d="M13 2l5 9H8Z"/>',
+            "tick": '<path d="M12 1h2.4v12H12Z"/>',
+        }
+        shape = f'<g fill="{colour}">{shapes[mark.marker]}</g>'
+    return Markup(f'<svg width="26" height="14" viewBox="0 0 26 14" aria-hidden="true">{shape}</svg>')
+
+
+def _panel_height(figure: Figure) -> int:
+    """Height of the panels in pixels: rows of categories need room for each."""
+    categories = max(len(panel.y.categories) for panel in figure.panels)
+    return 110 + 46 * categories if categories else 300
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lossatlas.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        kind=lambda block: type(block).__name__,
+        cell=_cell,
+        numeric=_numeric,
+        panel_data=_panel_data,
+        panel_height=_panel_height,
+        swatch=_swatch,
+        bibtex_link=_download,
+    )
+    return environment
+
+
+def _asset(name: str) -> str:
+    return resources.files("lossatlas.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _numbers(sections: Sequence[Section]) -> dict[int, str]:
+    """Number figures and tables as they come, keyed by identity."""
+    counts = {"Figure": 0, "Table": 0}
+    labels: dict[int, str] = {}
+    blocks: list[Block] = [block for section in sections for block in section.blocks]
+    for block in blocks:
+        if isinstance(block, Figure | Table):
+            word = "Figure" if isinstance(block, Figure) else "Table"
+            counts[word] += 1
+            labels[id(block)] = f"{word} {counts[word]}"
+    return labels
+
+
+def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """Typeset sections as one self-contained page.
+
+    Args:
+        title: heading of the page.
+        subtitle: a line below it.
+        sections: what to show, in order; files of figures and tables are expected beside the page.
+
+    Returns:
+        HTML with its style, its scripts and all data inside; a content policy forbids any request.
+    """
+    labels = _numbers(sections)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            subtitle=subtitle,
+            sections=sections,
+            label=lambda block: labels[id(block)],
+            style=Markup(_asset("style.css")),
+            script=_script(_asset("page.js")),
+            plotly=_script(get_plotlyjs()) if any(section.figures for section in sections) else Markup(""),
+            page_title=json.dumps(title),
+        )
+    )

@@ -1,0 +1,103 @@
+"""plot: the figure that belongs to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lossatlas.core.ensemble import Ensemble
+from lossatlas.core.errors import InputError
+from lossatlas.core.path import Path
+from lossatlas.report.curves import curve_panel
+from lossatlas.report.figure import Axis, Figure, Panel
+from lossatlas.report.marks import Line, Mark, Points
+from lossatlas.report.profiles import loss_axis, path_axis
+from lossatlas.report.wording import network_name, number, optimizer_name
+
+__all__ = ["plot"]
+
+
+def plot(result: Ensemble | Path | Sequence[Path]) -> Figure:
+    """Draw a result.
+
+    Args:
+        result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked)
+            or several paths in one panel.
+
+    Returns:
+        A figure: it shows itself in a notebook, ``.interactive()`` is the Plotly figure, ``.save(path)`` writes
+        PNG, SVG, PDF, HTML or CSV by the suffix of the path.
+
+    Raises:
+        InputError: something else, or a result without curves or finite losses.
+
+    Example:
+        >>> import torch
+        >>> path = Path("linear", torch.tensor([0.0, 0.5, 1.0]), torch.tensor([1.0, 4.0, 2.0]), 3.0, 3.0,
+        ...             {"values": 3, "gradients": 0})
+        >>> [entry.label for entry in plot(path).legend]
+        ['higher end', 'barrier 2.0', 'linear', 'highest point']
+    """
+    if isinstance(result, Ensemble):
+        return _ensemble(result)
+    if isinstance(result, Path):
+        return _path(result)
+    if isinstance(result, Sequence) and result and all(isinstance(item, Path) for item in result):
+        return _paths(result)
+    raise InputError(f"expected an Ensemble, a Path or a list of Paths to plot, got {type(result).__name__}")
+
+
+def _ensemble(ensemble: Ensemble) -> Figure:
+    titles = {"train_loss": "On the training data", "test_loss": "On the test data"}
+    panels = [curve_panel([ensemble], name, title) for name, title in titles.items()]
+    drawn = tuple(panel for panel in panels if panel is not None)
+    if not drawn:
+        raise InputError("expected an ensemble with loss curves, got none: imported weights have no history")
+    network, optimizer = network_name(ensemble.problem), optimizer_name(ensemble.optimizer)
+    caption = (
+        f"Loss of each kept replica of {network} trained by {optimizer}; "
+        "markers show where the weights of each set were taken."
+    )
+    return Figure("loss-curves", f"Training of {network} by {optimizer}", caption, drawn, columns=len(drawn))
+
+
+def _check(path: Path) -> None:
+    if not bool(path.loss.isfinite().all()):
+        raise InputError("expected a path with finite losses, got NaN or infinity: one of its ends has diverged")
+
+
+def _loss(paths: Sequence[Path]) -> Axis:
+    # A path does not know what its loss is measured in.
+    return loss_axis(paths, "")
+
+
+def _path(path: Path) -> Figure:
+    _check(path)
+    top = int(path.loss.argmax())
+    t, height = float(path.t[top]), path.height
+    level = height - path.barrier
+    marks: list[Mark] = [
+        Line([0.0, 1.0], [level, level], "higher end", "neutral", dashed=True),
+        Line([t, t], [level, height], f"barrier {number(path.barrier)}", "neutral"),
+        Line(path.t, path.loss, path.method, "path"),
+        Points([t], [height], "highest point", "path", "diamond"),
+    ]
+    caption = (
+        f"Loss along a {path.method} path from t = 0 to t = 1. Its highest point, {number(height)}, "
+        f"lies {number(path.barrier)} above the higher end."
+    )
+    panel = Panel(f"{path.method} path", path_axis(), _loss([path]), tuple(marks))
+    return Figure("path", "Loss along a path", caption, (panel,))
+
+
+def _paths(paths: Sequence[Path]) -> Figure:
+    for path in paths:
+        _check(path)
+    several = len({path.method for path in paths}) > 1
+    marks = tuple(
+        Line(p.t, p.loss, p.method, p.method if several else "path", member=f"path {i}", faint=len(paths) > 4)
+        for i, p in enumerate(paths)
+    )
+    heights = [path.height for path in paths]
+    caption = f"Loss along {len(paths)} paths; their heights run from {number(min(heights))} to {number(max(heights))}."
+    panel = Panel("Paths", path_axis(), _loss(paths), marks)
+    return Figure("paths", "Loss along paths", caption, (panel,))

@@ -1,0 +1,126 @@
+"""Loss along paths, and how high the passes between minima are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from lossatlas.core.path import Path
+from lossatlas.core.table import Table
+from lossatlas.report.curves import loss_unit
+from lossatlas.report.figure import Axis, Panel
+from lossatlas.report.marks import Line, Mark, Points, Values
+from lossatlas.report.palette import marker_of
+from lossatlas.report.wording import optimizer_name
+from lossatlas.study.results import Experiment, Pair
+
+__all__ = ["SET_NAMES", "barrier_panel", "linear_pairs", "path_axis", "profile_panel"]
+
+SET_NAMES: Mapping[str, str] = {"train": "training set", "test": "early-stopped set"}
+"""What the weight sets are called in figures."""
+
+
+def path_axis() -> Axis:
+    """Position along a path, from 0 at the start to 1 at the end."""
+    return Axis("Position on the path, t", "0 start, 1 end")
+
+
+def linear_pairs(experiment: Experiment, weight_set: str) -> tuple[Pair, ...]:
+    """Pairs of one weight set joined by straight lines on which every loss is finite."""
+    return tuple(
+        pair
+        for pair in experiment.pairs.get(weight_set, ())
+        if pair.path.method == "linear" and bool(pair.path.loss.isfinite().all())
+    )
+
+
+def _pair_name(experiment: Experiment, pair: Pair) -> str:
+    kept = experiment.ensemble.kept
+    first, second = (kept[i].index if i < len(kept) else i for i in (pair.first, pair.second))
+    return f"replicas {first} and {second}"
+
+
+def loss_axis(paths: Iterable[Path], unit: str) -> Axis:
+    """Loss along paths: logarithmic where every loss is positive."""
+    positive = all(bool((path.loss > 0).all()) for path in paths)
+    return Axis("Loss", unit, "log" if positive else "linear")
+
+
+def profile_panel(experiments: Sequence[Experiment], weight_set: str, title: str) -> Panel | None:
+    """Loss against position for every straight line between minima of one network.
+
+    Args:
+        experiments: one per optimizer.
+        weight_set: ``"train"`` or ``"test"``.
+        title: heading of the panel.
+
+    Returns:
+        The panel; None where there are no such paths.
+    """
+    marks: list[Mark] = []
+    paths: list[Path] = []
+    for experiment in experiments:
+        for pair in linear_pairs(experiment, weight_set):
+            paths.append(pair.path)
+            name = optimizer_name(experiment.optimizer)
+            member = _pair_name(experiment, pair)
+            marks.append(Line(pair.path.t, pair.path.loss, name, experiment.optimizer, member=member, faint=True))
+    if not marks:
+        return None
+    return Panel(title, path_axis(), loss_axis(paths, loss_unit(experiments[0].ensemble)), tuple(marks))
+
+
+def _spread(count: int, position: int) -> Values:
+    """Offsets that keep points of one category apart: the golden ratio's sequence never clumps."""
+    offsets = (np.arange(count) * 0.6180339887498949) % 1.0 - 0.5
+    return position + (0.5 * offsets if count > 1 else np.zeros(count))
+
+
+def _stored_mean(table: Table | None, experiment: Experiment, weight_set: str) -> float | None:
+    if table is None or "barrier_mean" not in [column.key for column in table.columns]:
+        return None
+    wanted = (experiment.network, experiment.optimizer, weight_set)
+    for record in table.records():
+        if (record.get("network"), record.get("optimizer"), record.get("weight_set")) == wanted:
+            value = record["barrier_mean"]
+            return None if value is None else float(value)
+    return None
+
+
+def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | None = None) -> Panel | None:
+    """Barriers of all straight lines of one network, a row of points per optimizer and weight set.
+
+    Args:
+        experiments: one per optimizer.
+        title: heading of the panel.
+        table: the stored table of barriers, for the means.
+
+    Returns:
+        The panel; None where there are no such paths.
+    """
+    points: list[Mark] = []
+    means: list[tuple[float, int]] = []
+    categories: list[str] = []
+    for weight_set, words in SET_NAMES.items():
+        for experiment in experiments:
+            pairs = linear_pairs(experiment, weight_set)
+            if not pairs:
+                continue
+            name, row = optimizer_name(experiment.optimizer), len(categories)
+            categories.append(f"{name}, {words.removesuffix(' set')}")
+            barriers = [pair.path.barrier for pair in pairs]
+            members = tuple(_pair_name(experiment, pair) for pair in pairs)
+            marker = marker_of(experiment.optimizer)
+            points.append(Points(barriers, _spread(len(barriers), row), name, experiment.optimizer, marker, members))
+            mean = _stored_mean(table, experiment, weight_set)
+            if mean is not None and np.isfinite(mean):
+                means.append((mean, row))
+    if not points:
+        return None
+    if means:
+        points.append(Points([m for m, _ in means], [row for _, row in means], "mean", "neutral", "tick"))
+    values = np.concatenate([np.asarray(mark.x) for mark in points])
+    wide = values.min() > 0 and values.max() / values.min() > 100
+    x = Axis("Barrier", loss_unit(experiments[0].ensemble), "log" if wide else "linear")
+    return Panel(title, x, Axis("Optimizer and weight set", "", categories=tuple(categories)), tuple(points))

@@ -1,0 +1,23 @@
+"""Sections of the report: one file each, in the order in which they are listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lossatlas.report.blocks import Section
+from lossatlas.report.sections import barriers, curves, losses, method, others, references, runs, summary
+from lossatlas.study.results import StudyResults
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: list[Callable[[StudyResults], Section | None]] = [
+    summary.build,
+    losses.build,
+    curves.build,
+    barriers.build,
+    others.build,
+    runs.build,
+    method.build,
+    references.build,
+]
+"""Each builds a section from stored results, or None where the study has nothing for it."""

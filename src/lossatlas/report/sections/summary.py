@@ -1,0 +1,146 @@
+"""The summary: what the tables say, in sentences that stay true whichever way the numbers fall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lossatlas.core.table import Table
+from lossatlas.report.blocks import Block, Notice, Prose, Section
+from lossatlas.report.records import by_network, means
+from lossatlas.report.wording import duration, factor, listing, network_name, number, optimizer_name
+from lossatlas.study.results import StudyResults
+
+__all__ = ["build", "compare"]
+
+# Means that differ by less than this factor are called close: a few replicas cannot tell them apart by eye.
+_CLOSE = 1.2
+
+
+def build(results: StudyResults) -> Section:
+    """Say in a few sentences what was done and what came out."""
+    blocks: list[Block] = []
+    if results.missing:
+        count = len(results.missing)
+        pieces = "1 piece is" if count == 1 else f"{count} pieces are"
+        blocks.append(
+            Notice(
+                f"This study is not complete: {pieces} missing. What follows covers what has been computed; "
+                "the same command again computes the rest.",
+                results.missing,
+            )
+        )
+    sentences = [_done(results), *_outcome(results.tables)]
+    return Section("summary", "Summary", (*blocks, *(Prose(sentence) for sentence in sentences)))
+
+
+def _done(results: StudyResults) -> str:
+    if not results.experiments:
+        return "No network has been trained yet."
+    networks = [network_name(name) for name in by_network(results)]
+    optimizers = [optimizer_name(name) for name in dict.fromkeys(e.optimizer for e in results.experiments)]
+    runs = sum(len(e.ensemble.replicas) for e in results.experiments)
+    kept = sum(len(e.ensemble) for e in results.experiments)
+    diverged = sum(len(e.ensemble.diverged) for e in results.experiments)
+    data = results.provenance.get("data")
+    on = ""
+    if isinstance(data, Mapping) and "name" in data:
+        on = f" on {data['name']}"
+        if isinstance(data.get("train"), int) and isinstance(data.get("test"), int):
+            on += f" ({data['train']:,} training and {data['test']:,} test examples)"
+    count = "network" if len(networks) == 1 else "networks"
+    text = f"{len(networks)} {count}, {listing(networks)}, trained by {listing(optimizers)}{on}"
+    if runs:
+        text += f": {runs} runs, of which {kept} are kept"
+        text += f" and {diverged} diverged" if diverged else ""
+    seconds = results.provenance.get("seconds")
+    text += f"; {duration(seconds)} of computing" if isinstance(seconds, int | float) and seconds > 0 else ""
+    return text + "."
+
+
+def _outcome(tables: Mapping[str, Table]) -> list[str]:
+    losses, barriers = tables.get("table1"), tables.get("barriers")
+    sentences = [
+        compare("mean training loss", means(losses, "train_loss_mean")),
+        compare("mean test loss, each run stopped at its best,", means(losses, "test_loss_mean")),
+        _accuracies(means(losses, "test_accuracy_mean")),
+        compare(
+            "mean barrier on straight lines between training-set minima",
+            means(barriers, "barrier_mean", weight_set="train"),
+        ),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
+    """Say which optimizer has the lowest value on which networks, and by how much.
+
+    Args:
+        noun: what is compared, such as ``"mean training loss"``.
+        values: ``{network: {optimizer: value}}``.
+
+    Returns:
+        A sentence, or None where there are no values.
+
+    Example:
+        >>> compare("mean loss", {"fcp": {"sgd": 0.5, "adam": 0.25}, "lstm": {"sgd": 1.0, "adam": 1.1}})
+        'Adam has the lower mean loss on FCP (0.25 against 0.50 by SGD), by a factor of 2.0; the optimizers
+        are within a factor of 1.2 of each other on LSTM (1.0 by SGD and 1.1 by Adam).'
+    """
+    wins: dict[str, list[str]] = {}
+    factors: dict[str, list[float]] = {}
+    close: list[str] = []
+    alone: list[str] = []
+    many = any(len(row) > 2 for row in values.values())
+    for network, row in values.items():
+        ranked = sorted(row.items(), key=lambda item: item[1])
+        if not ranked:
+            continue
+        (best, low), (_, top) = ranked[0], ranked[-1]
+        if len(ranked) == 1:
+            alone.append(f"{network_name(network)} {number(low)} by {optimizer_name(best)}")
+            continue
+        if top == low or (low > 0 and top / low < _CLOSE):
+            shown = listing([f"{number(value)} by {optimizer_name(name)}" for name, value in ranked])
+            close.append(f"{network_name(network)} ({shown})")
+            continue
+        second, other = ranked[1]
+        wins.setdefault(best, []).append(
+            f"{network_name(network)} ({number(low)} against {number(other)} by {optimizer_name(second)})"
+        )
+        if low > 0:
+            factors.setdefault(best, []).append(other / low)
+    parts = [_win(noun, best, on, factors.get(best, []), many=many) for best, on in wins.items()]
+    noun = noun.rstrip(",")
+    if close:
+        subject = "" if parts else f" in {noun}"
+        parts.append(f"the optimizers are within a factor of {_CLOSE} of each other{subject} on {listing(close)}")
+    if alone:
+        parts.append(f"{noun} with one optimizer only: {listing(alone)}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else None
+
+
+def _win(noun: str, best: str, on: list[str], factors: list[float], *, many: bool) -> str:
+    text = f"{optimizer_name(best)} has the {'lowest' if many else 'lower'} {noun} on {listing(on)}"
+    if len(factors) == 1:
+        text += f", by a factor of {factor(factors[0])}"
+    elif factors:
+        text += f", by factors between {factor(min(factors))} and {factor(max(factors))}"
+    return text
+
+
+def _accuracies(values: Mapping[str, Mapping[str, float]]) -> str | None:
+    entries = [(value, network, optimizer) for network, row in values.items() for optimizer, value in row.items()]
+    if not entries:
+        return None
+    (low, *lowest), (high, *highest) = min(entries), max(entries)
+
+    def where(place: list[str]) -> str:
+        return f"{network_name(place[0])} by {optimizer_name(place[1])}"
+
+    if len(entries) == 1:
+        return f"The mean test accuracy is {100 * low:.1f} % ({where(lowest)})."
+    return (
+        f"Mean test accuracies lie between {100 * low:.1f} % ({where(lowest)}) and {100 * high:.1f} % "
+        f"({where(highest)})."
+    )

@@ -1,0 +1,99 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const button = document.getElementById("theme");
+  const plots = [...document.querySelectorAll(".plot")];
+  const key = "lossatlas-theme";
+
+  // Some browsers refuse storage to files; the choice then lasts as long as the page.
+  const recall = () => { try { return localStorage.getItem(key); } catch { return null; } };
+  const remember = (value) => { try { localStorage.setItem(key, value); } catch { /* see above */ } };
+
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  const themed = (layout) => {
+    const change = {
+      "font.color": colour("--ink"),
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      "hoverlabel.bgcolor": colour("--wash"),
+      "hoverlabel.bordercolor": colour("--rule"),
+      "hoverlabel.font.color": colour("--ink"),
+      "modebar.bgcolor": "rgba(0,0,0,0)",
+      "modebar.color": colour("--muted"),
+      "modebar.activecolor": colour("--ink"),
+    };
+    for (const axis of Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name))) {
+      change[axis + ".gridcolor"] = colour("--grid");
+      change[axis + ".linecolor"] = colour("--axis");
+      change[axis + ".tickcolor"] = colour("--axis");
+    }
+    return change;
+  };
+
+  const outlined = (plot) => plot.data.flatMap((trace, i) => (trace.meta === "outlined" ? [i] : []));
+
+  const retheme = () => Promise.all(plots.filter((plot) => plot.data).map((plot) => {
+    const indices = outlined(plot);
+    const style = indices.length ? { "marker.line.color": colour("--paper") } : {};
+    return Plotly.update(plot, style, themed(plot.layout), indices.length ? indices : [0]);
+  }));
+
+  const label = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Change to ${isDark() ? "light" : "dark"} colours`);
+  };
+
+  const setTheme = (theme) => {
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    label();
+    return retheme();
+  };
+
+  // A finger that scrolls the page must not draw a zoom box.
+  const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    displayModeBar: dragmode ? "hover" : false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
+  };
+
+  const drawAll = async () => {
+    for (const plot of plots) {
+      const { data, layout } = JSON.parse(plot.parentElement.querySelector(".plot-data").textContent);
+      await Plotly.newPlot(plot, data, { ...layout, dragmode, autosize: true }, config);
+    }
+    await retheme();
+  };
+
+  for (const entry of document.querySelectorAll(".legend button")) {
+    entry.addEventListener("click", () => {
+      const shown = entry.getAttribute("aria-pressed") !== "true";
+      entry.setAttribute("aria-pressed", String(shown));
+      for (const plot of entry.closest(".figure").querySelectorAll(".plot")) {
+        const indices = plot.data.flatMap((trace, i) => (trace.name === entry.dataset.label ? [i] : []));
+        if (indices.length) Plotly.restyle(plot, { visible: shown }, indices);
+      }
+    });
+  }
+
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const theme = isDark() ? "light" : "dark";
+    remember(theme);
+    setTheme(theme);
+  });
+  prefersDark.addEventListener("change", () => setTheme(root.dataset.theme));
+
+  // Paper is white.
+  let before = null;
+  addEventListener("beforeprint", () => { before = root.dataset.theme ?? null; setTheme("light"); });
+  addEventListener("afterprint", () => setTheme(before));
+
+  if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
+  label();
+  drawAll().then(() => { root.dataset.drawn = "true"; });
+})();

@@ -1,0 +1,100 @@
+"""Words and numbers as a reader wants them: display names, powers of ten, lists."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+__all__ = ["duration", "factor", "listing", "network_name", "number", "optimizer_name", "typeset"]
+
+_NETWORKS = {"fcp": "FCP", "lenet": "LeNet", "lstm": "LSTM", "autoencoder": "Autoencoder"}
+_OPTIMIZERS = {
+    "lbfgs-gss": "L-BFGS-GSS",
+    "lbfgs": "L-BFGS",
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "sam": "SAM",
+    "imported": "imported weights",
+}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def network_name(name: str) -> str:
+    """Name of a network for people; a user's own stays as it is."""
+    return _NETWORKS.get(name, name)
+
+
+def optimizer_name(name: str) -> str:
+    """Name of an optimizer for people; a user's own stays as it is."""
+    return _OPTIMIZERS.get(name, name)
+
+
+def typeset(text: str) -> str:
+    """Replace the computer's powers of ten by the printer's, and hyphens by minus signs.
+
+    Example:
+        >>> typeset("1.25e-08"), typeset("-3.0e+00"), typeset("early-stopped")
+        ('1.25×10⁻⁸', '−3.0', 'early-stopped')
+    """
+
+    def power(match: re.Match[str]) -> str:
+        exponent = int(match[2])
+        return match[1] + (f"×10{str(exponent).translate(_SUPERSCRIPT)}" if exponent else "")
+
+    text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)
+    return re.sub(r"(?<![\w.])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?!\w)", power, text)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number in ``digits`` significant digits.
+
+    Example:
+        >>> number(1.26e-8), number(0.0825), number(6.21e-4), number(0.0)
+        ('1.3×10⁻⁸', '0.083', '6.2×10⁻⁴', '0')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "not a number"
+    if 1e-2 <= abs(value) < 1e4:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return typeset(f"{value:.{decimals}f}")
+    return typeset(f"{value:.{digits - 1}e}")
+
+
+def factor(ratio: float) -> str:
+    """A ratio of at least one, as coarse as a reader remembers it.
+
+    Example:
+        >>> factor(1.31), factor(49286.0)
+        ('1.3', '4.9×10⁴')
+    """
+    return number(ratio, 2)
+
+
+def listing(items: Sequence[str]) -> str:
+    """Join names as a sentence does.
+
+    Example:
+        >>> listing(["FCP", "LSTM", "LeNet"])
+        'FCP, LSTM and LeNet'
+    """
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """Time in the two largest units that matter.
+
+    Example:
+        >>> duration(12.4), duration(200), duration(7260)
+        ('12 s', '3 min 20 s', '2 h 1 min')
+    """
+    total = round(seconds)
+    hours, minutes, rest = total // 3600, total % 3600 // 60, total % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,46 @@
+"""Write a study's report: the page, and beside it every figure and table as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lossatlas.core.files import write_atomic
+from lossatlas.report.blocks import Section
+from lossatlas.report.page import render_page
+from lossatlas.report.sections import SECTIONS
+from lossatlas.study.results import StudyResults
+
+__all__ = ["write"]
+
+
+def build_sections(results: StudyResults) -> tuple[Section, ...]:
+    """Build every section for which the study has results."""
+    built = [build(results) for build in SECTIONS]
+    return tuple(section for section in built if section is not None)
+
+
+def write(results: StudyResults, folder: Path | None = None) -> Path:
+    """Write ``report.html``, ``tables/*.csv`` and ``figures/*.{png,svg,csv}``.
+
+    Args:
+        results: what the study has stored; it may be incomplete.
+        folder: where to write; None is the study's own folder.
+
+    Returns:
+        The path of ``report.html``. It is written last, so it never links to a file that is not there yet.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    target = results.folder if folder is None else folder
+    sections = build_sections(results)
+    for table in results.tables.values():
+        write_atomic(target / "tables" / f"{table.name}.csv", table.to_csv())
+    for section in sections:
+        for figure in section.figures:
+            for suffix in ("png", "svg", "csv"):
+                figure.save(target / "figures" / f"{figure.name}.{suffix}")
+    page = target / "report.html"
+    subtitle = "Trained replicas, how deep they ended, and how high the straight lines between them rise."
+    write_atomic(page, render_page(f"Loss landscapes: {results.name}", subtitle, sections))
+    return page
