@@ -37,7 +37,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
                 f"expected a CUDA device for '{device}', got a machine (or a PyTorch build) without one: "
                 "use device 'cpu', or install a CUDA build of PyTorch"
             )
-        index = resolved.index if resolved.index is not None else torch.cuda.current_device()
+        index = resolved.index if ":" in str(resolved) else torch.cuda.current_device()
         if index >= count:
             raise InputError(f"expected one of {count} CUDA devices, got '{device}': count from cuda:0")
         return torch.device("cuda", index)

@@ -1,1 +1,62 @@
-"""paths."""
+"""Paths between minima: how high the loss rises on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.path import Path
+from lossatlas.core.registry import Registry
+from lossatlas.landscape.contract import Landscape
+from lossatlas.paths.linear import LinearPathFinder
+
+__all__ = ["LinearPathFinder", "PathFinder", "find", "finders"]
+
+
+class PathFinder(Protocol):
+    """Finds a path between two points of a landscape."""
+
+    def find(self, landscape: Landscape, start: Tensor, end: Tensor) -> Path:
+        """Return a path from ``start`` ``(d,)`` to ``end`` ``(d,)``."""
+        ...
+
+
+finders = Registry[Callable[..., PathFinder]]("path finder")
+finders.add("linear", LinearPathFinder, "the straight line; nothing is optimized")
+
+
+def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "linear", **options: Any) -> Path:
+    """Find a path between two points.
+
+    Args:
+        landscape: any landscape.
+        start: ``(d,)``, t = 0.
+        end: ``(d,)``, t = 1.
+        method: one of ``finders``.
+        options: of that finder, such as ``points=101``.
+
+    Returns:
+        The path with its height, barriers and cost.
+
+    Raises:
+        ConfigurationError: unknown method or option.
+        InputError: ends that are not points of the landscape.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.landscape import from_function
+        >>> double_well = from_function(lambda x: (x[0] ** 2 - 1) ** 2, dim=1)
+        >>> ends = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+        >>> find(double_well, *ends, points=5).height
+        1.0
+    """
+    try:
+        finder = finders[method](**options)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"expected options of path finder '{method}', got {sorted(options)}: {error}"
+        ) from error
+    return finder.find(landscape, start, end)

@@ -31,12 +31,14 @@ class Blueprint:
         loss: its loss.
         forward: how a batch becomes output and target; None for ``(inputs, target)``.
         classifies: whether it has an accuracy.
+        loss_unit: unit of the loss.
     """
 
     model: str
     loss: Loss
     forward: Forward | None = None
     classifies: bool = True
+    loss_unit: str = "nat"
 
 
 def _reconstruct(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
@@ -49,7 +51,7 @@ problems.add("fcp", Blueprint("fcp", F.cross_entropy), "perceptron 784-50-50-10,
 problems.add("lenet", Blueprint("lenet", F.cross_entropy), "LeNet-5, cross-entropy")
 problems.add(
     "autoencoder",
-    Blueprint("autoencoder", F.mse_loss, _reconstruct, classifies=False),
+    Blueprint("autoencoder", F.mse_loss, _reconstruct, classifies=False, loss_unit=""),
     "autoencoder, mean squared error",
 )
 problems.add("lstm", Blueprint("lstm", F.cross_entropy), "LSTM on permuted pixels, cross-entropy")
@@ -117,6 +119,7 @@ def get(
         dtype=dtype,
         device=device,
         numerics=numerics,
+        loss_unit=blueprint.loss_unit,
         details={
             "data": {
                 "name": splits.name,

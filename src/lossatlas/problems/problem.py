@@ -54,6 +54,7 @@ class Problem:
         dtype: floating type of weights and losses; default float32.
         device: where to compute; default CPU.
         numerics: strategy and chunks; default: measured.
+        loss_unit: unit of the loss, such as ``"nat"`` for a cross-entropy; written beside figures.
         details: what else should be recorded with results (data checksum, options), as JSON.
 
     Raises:
@@ -84,6 +85,7 @@ class Problem:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
         numerics: Numerics | None = None,
+        loss_unit: str = "",
         details: Mapping[str, object] | None = None,
     ) -> None:
         self.name = name
@@ -93,6 +95,7 @@ class Problem:
         self.mode: Mode = mode
         self.reduction: Reduction = reduction
         self.dtype = dtype
+        self.loss_unit = loss_unit
         self.details = dict(details or {})
         self._model = model
         self._data = {"train": train, "test": test, "validation": validation}
@@ -136,6 +139,11 @@ class Problem:
                 "problems.get(name, validation=0.1)"
             )
         return self._landscape("validation")
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether some training examples are held out."""
+        return self._data["validation"] is not None
 
     def landscape(self, which: str) -> NetworkLandscape:
         """Return the landscape called ``"train"``, ``"test"`` or ``"validation"``.

@@ -135,6 +135,10 @@ class NetworkLandscape:
         """How the last Hessian-vector product was computed; None before the first."""
         return self._hvp_method
 
+    def bytes_per_sample(self) -> int:
+        """Bytes that the backward pass keeps for one sample of one row."""
+        return self._evaluator.bytes_per_sample()
+
     def flatten(self, weights: nn.Module | Mapping[str, Tensor]) -> Tensor:
         """Read a module's or state dict's parameters as one row, ``-> (d,)``, in this dtype, on this device.
 

@@ -1,0 +1,278 @@
+"""Typed configuration of a study: what a recipe or ``study.toml`` may say."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lossatlas import data, optimize, paths, problems
+from lossatlas.core.errors import ConfigurationError, nearest
+
+__all__ = [
+    "DataConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "PathConfig",
+    "StudyConfig",
+    "load_config",
+    "recipe_names",
+    "recipe_summary",
+]
+
+
+class _Strict(BaseModel):
+    """Unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Strict):
+    """Which examples.
+
+    Attributes:
+        name: data set, or path of an ``.npz`` file.
+        directory: where its files are; null: the usual places.
+        validation: fraction or number of training examples held out.
+        train_size: use this many training examples.
+        test_size: use this many test examples.
+    """
+
+    name: str = "digits"
+    directory: str | None = None
+    validation: float = Field(default=0.0, ge=0)
+    train_size: int | None = Field(default=None, ge=1)
+    test_size: int | None = Field(default=None, ge=1)
+
+
+class OptimizerConfig(_Strict):
+    """How one optimizer is run.
+
+    Attributes:
+        iterations: steps of a full-batch optimizer.
+        epochs: passes over the data of a mini-batch optimizer.
+        batch_size: examples per mini-batch.
+        record_every: iterations or epochs between points of the curves.
+        options: constants of the optimizer, such as ``lr``.
+    """
+
+    iterations: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    record_every: int = Field(default=1, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class NetworkConfig(_Strict):
+    """How one network is trained.
+
+    Attributes:
+        replicas: runs per optimizer.
+        keep: keep this many with the lowest training loss; null: all that did not diverge.
+        options: of the model, such as ``activation = "relu"``.
+        optimizers: by name.
+    """
+
+    replicas: int = Field(default=6, ge=1)
+    keep: int | None = Field(default=None, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+    optimizers: dict[str, OptimizerConfig] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _keep_fits(self) -> NetworkConfig:
+        if self.keep is not None and self.keep > self.replicas:
+            raise ValueError(f"expected to keep at most {self.replicas} replicas, got {self.keep}")
+        return self
+
+
+class PathConfig(_Strict):
+    """Which paths are found between minima of one weight set, on the training landscape.
+
+    Attributes:
+        method: path finder.
+        weight_sets: sets whose members are connected.
+        pairs: at most this many pairs per set, drawn at random; null: all.
+        options: of the finder, such as ``points``.
+    """
+
+    method: str = "linear"
+    weight_sets: tuple[Literal["train", "test"], ...] = ("train", "test")
+    pairs: int | None = Field(default=None, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class StudyConfig(_Strict):
+    """A whole study.
+
+    Attributes:
+        name: what reports call it.
+        description: one line.
+        seed: of initial weights, mini-batches and pairs; all optimizers start from the same initial weights.
+        dtype: floating type of training.
+        select: where early stopping looks: ``"test"`` as in the paper, or ``"validation"``.
+        data: the examples.
+        networks: by name of the problem.
+        paths: between minima; null: none.
+    """
+
+    name: str
+    description: str = ""
+    seed: int = Field(default=0, ge=0)
+    dtype: Literal["float32", "float64"] = "float32"
+    select: Literal["test", "validation"] = "test"
+    data: DataConfig = DataConfig()
+    networks: dict[str, NetworkConfig] = Field(min_length=1)
+    paths: PathConfig | None = None
+
+    def to_toml(self) -> str:
+        """The complete configuration, defaults included, as TOML."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _recipe_files() -> dict[str, Any]:
+    folder = resources.files("lossatlas.study") / "recipes"
+    return {Path(entry.name).stem: entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with lossatlas.
+
+    Example:
+        >>> "quickstart" in recipe_names()
+        True
+    """
+    return sorted(_recipe_files())
+
+
+def recipe_summary(name: str) -> str:
+    """The one-line description of a recipe."""
+    return load_config(name).description
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a recipe or a TOML file.
+
+    Args:
+        source: name of a recipe, or path of a ``.toml`` file.
+        overrides: ``key=value`` with dotted keys and TOML values, such as ``networks.fcp.replicas=3``.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        ConfigurationError: unknown recipe, unreadable TOML, an unknown key or name (with the nearest valid one), or a
+            value out of range.
+
+    Example:
+        >>> load_config("quickstart", ["networks.fcp.replicas=3"]).networks["fcp"].replicas
+        3
+    """
+    text, origin = _read(source)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"expected TOML in {origin}, got a syntax error: {error}") from error
+    for override in overrides:
+        _apply(document, override)
+    return parse_config(document, origin)
+
+
+def parse_config(document: Mapping[str, Any], origin: str = "the configuration") -> StudyConfig:
+    """Check a configuration given as nested dictionaries.
+
+    Raises:
+        ConfigurationError: see :func:`load_config`.
+    """
+    try:
+        config = StudyConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origin)) from None
+    _check_names(config)
+    return config
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    recipes = _recipe_files()
+    if isinstance(source, str) and source in recipes:
+        return recipes[source].read_text(encoding="utf-8"), f"recipe '{source}'"
+    path = Path(source)
+    if path.suffix == ".toml":
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"expected a readable TOML file, got {path}: {error}") from error
+    raise ConfigurationError(f"unknown recipe '{source}': {nearest(str(source), recipes)}, or give a .toml file")
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigurationError(f"expected key=value, got '{override}': for instance networks.fcp.replicas=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string: shells eat the quotes
+    *parents, last = key.strip().split(".")
+    table: Any = document
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"expected a table at '{parent}' in '{override}', got a value")
+    table[last] = value
+
+
+def _fields_at(location: Iterable[int | str]) -> list[str]:
+    """Names of the fields of the model at a place in the configuration."""
+    model: Any = StudyConfig
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            annotation = model.model_fields[str(part)].annotation if part in model.model_fields else None
+            arguments = [a for a in getattr(annotation, "__args__", ()) if a is not type(None)]
+            model = arguments[-1] if arguments else annotation
+        # a dictionary's key: its values have the model already at hand
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *parents, key = first["loc"]
+        return f"unknown key '{where}' in {origin}: {nearest(str(key), _fields_at(parents))}"
+    if first["type"] == "missing":
+        return f"expected the key '{where}' in {origin}, got none: add it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"expected a valid '{where}' in {origin}, got {first['input']!r}: {message}"
+
+
+def _check_names(config: StudyConfig) -> None:
+    if not config.data.name.endswith(".npz"):
+        data.datasets[config.data.name]
+    for name, network in config.networks.items():
+        problems.problems[name]
+        for optimizer, settings in network.optimizers.items():
+            stochastic = optimize.get(optimizer, **settings.options).stochastic
+            given, wanted = ("iterations", "epochs") if stochastic else ("epochs", "iterations")
+            if getattr(settings, given) is not None:
+                raise ConfigurationError(
+                    f"expected '{wanted}' for optimizer '{optimizer}' of network '{name}', got '{given}'"
+                )
+    if config.paths is not None:
+        paths.finders[config.paths.method]
+    if config.select == "validation" and config.data.validation == 0:
+        raise ConfigurationError(
+            "expected data.validation above 0 with select = 'validation', got 0: hold out a part, such as 0.1"
+        )

@@ -1,0 +1,273 @@
+"""Study: a configuration and a folder; computing what is missing and reading what is there."""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from lossatlas.core.ensemble import Ensemble
+from lossatlas.core.errors import ConfigurationError, StorageError
+from lossatlas.core.files import write_atomic
+from lossatlas.core.hardware import describe_hardware, resolve_device
+from lossatlas.core.path import Path as LossPath
+from lossatlas.core.table import Table
+from lossatlas.problems import Problem
+from lossatlas.study.config import StudyConfig, parse_config
+from lossatlas.study.numerics import StudyNumerics
+from lossatlas.study.pieces import Context, compute, list_pieces, make_problems
+from lossatlas.study.results import Experiment, Pair, StudyResults
+from lossatlas.study.store import Piece, Store
+
+__all__ = ["Observer", "PieceStatus", "Study"]
+
+CONFIG_FILE = "study.toml"
+PROVENANCE_FILE = "provenance.json"
+_PACKAGES = ("lossatlas", "torch", "numpy", "scipy", "scikit-learn", "matplotlib", "plotly", "safetensors")
+
+
+class Observer(Protocol):
+    """Told what a running study does; progress displays implement it."""
+
+    def begin(self, piece: Piece, number: int, total: int) -> None:
+        """A piece is being computed."""
+        ...
+
+    def update(self, fraction: float, text: str) -> None:
+        """The piece is this far."""
+        ...
+
+    def end(self, piece: Piece, seconds: float) -> None:
+        """The piece is stored."""
+        ...
+
+
+@dataclass(frozen=True)
+class PieceStatus:
+    """Where one piece stands.
+
+    Args:
+        piece: which.
+        state: ``"done"``, ``"in progress"`` or ``"to do"``.
+        seconds: how long it took, if done.
+    """
+
+    piece: Piece
+    state: str
+    seconds: float | None
+
+
+class Study:
+    """A study in a folder.
+
+    Args:
+        config: what to compute.
+        folder: where; made when something is written.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        InputError: no such device.
+        DataError: the data cannot be loaded.
+    """
+
+    def __init__(self, config: StudyConfig, folder: str | Path, device: str = "cpu") -> None:
+        self.config = config
+        self.folder = Path(folder).expanduser().absolute()
+        self.device = resolve_device(device)
+        self.store = Store(self.folder)
+        self._problems: dict[str, Problem] | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Study:
+        """Open the study that a folder holds.
+
+        Raises:
+            StorageError: the folder holds none.
+        """
+        path = Path(folder).expanduser().absolute()
+        try:
+            document = tomllib.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StorageError(
+                f"expected a study in {path}, got a folder without {CONFIG_FILE}: "
+                "give the --out folder of 'lossatlas study run'"
+            ) from None
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise StorageError(f"expected a readable {path / CONFIG_FILE}, got '{error}'") from error
+        numerics = StudyNumerics.load(path)
+        return cls(parse_config(document, str(path / CONFIG_FILE)), path, numerics.device if numerics else "cpu")
+
+    @property
+    def problems(self) -> dict[str, Problem]:
+        """Problems by network; the data are loaded at the first use."""
+        if self._problems is None:
+            self._problems = make_problems(self.config, str(self.device))
+        return self._problems
+
+    def numerics(self, measure: bool = True) -> StudyNumerics | None:
+        """Those the study began with, or measured now.
+
+        Args:
+            measure: False: return None instead of measuring.
+        """
+        stored = StudyNumerics.load(self.folder)
+        if stored is not None and stored.covers(set(self.config.networks), self.device.type):
+            return stored
+        if not measure:
+            return None
+        rows = {name: (self.problems[name], network.replicas) for name, network in self.config.networks.items()}
+        return StudyNumerics.measure(rows, self.device.type, stored)
+
+    def pieces(self, numerics: StudyNumerics) -> list[Piece]:
+        """All pieces, each after what it needs."""
+        return list_pieces(self.config, self.problems, numerics)
+
+    def run(self, observer: Observer, command: str = "") -> None:
+        """Compute every piece that is missing.
+
+        A piece is written once, whole; a run killed anywhere loses at most what happened since the last checkpoint of
+        the piece in progress, and the next run continues there with the same bits.
+
+        Args:
+            observer: told about progress.
+            command: how the user started it, for the methods section.
+
+        Raises:
+            StorageError: the folder cannot be written, is in use, or holds a study with another configuration.
+        """
+        with self.store.locked():
+            self._claim()
+            self.store.sweep()
+            numerics = self.numerics()
+            if numerics is None:  # numerics() measures unless told not to; this is for the type checker
+                raise AssertionError
+            numerics.save(self.folder)
+            torch.set_num_threads(numerics.threads)
+            fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
+            context = Context(self.config, fixed, self.store)
+            pieces = self.pieces(numerics)
+            for number, piece in enumerate(pieces, 1):
+                if self.store.has(piece):
+                    continue
+                observer.begin(piece, number, len(pieces))
+                start = time.monotonic()
+                result = compute(piece, context, observer.update)
+                seconds = time.monotonic() - start
+                self.store.save(piece, result, seconds)
+                self.store.discard_checkpoint(piece)
+                observer.end(piece, seconds)
+            self._write_provenance(command)
+
+    def status(self) -> list[PieceStatus]:
+        """Where every piece stands; nothing is computed."""
+        numerics = self.numerics(measure=False)
+        if numerics is None:
+            return []
+        return [
+            PieceStatus(
+                piece,
+                "done" if self.store.has(piece) else "in progress" if self.store.started(piece) else "to do",
+                self.store.load(piece)[1] if self.store.has(piece) else None,
+            )
+            for piece in self.pieces(numerics)
+        ]
+
+    def results(self) -> StudyResults:
+        """Read back everything that is stored."""
+        statuses = self.status()
+        done = {status.piece.address: status for status in statuses if status.state == "done"}
+        experiments: list[Experiment] = []
+        tables: dict[str, Table] = {}
+        for status in done.values():
+            piece = status.piece
+            result, seconds = self.store.load(piece)
+            if piece.kind == "ensemble":
+                experiments.append(
+                    Experiment(
+                        network=piece.inputs["network"],
+                        optimizer=piece.inputs["optimizer"],
+                        ensemble=Ensemble.from_tree(result),
+                        pairs={
+                            other.piece.inputs["weight_set"]: self._pairs(other.piece)
+                            for other in done.values()
+                            if other.piece.kind == "paths" and other.piece.needs[0].address == piece.address
+                        },
+                        seconds=seconds,
+                    )
+                )
+            elif piece.kind == "tables":
+                tables = {tree["name"]: Table.from_tree(tree) for tree in result}
+        return StudyResults(
+            name=self.config.name,
+            folder=self.folder,
+            configuration=tomllib.loads(self.config.to_toml()),
+            experiments=tuple(experiments),
+            tables=tables,
+            provenance=self._provenance(statuses),
+            missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
+        )
+
+    # ------------------------------------------------------------------ inside
+    def _pairs(self, piece: Piece) -> tuple[Pair, ...]:
+        result, _ = self.store.load(piece)
+        return tuple(Pair(p["first"], p["second"], LossPath.from_tree(p["path"])) for p in result)
+
+    def _claim(self) -> None:
+        """Write the configuration, or make sure the folder's is of the same study."""
+        path = self.folder / CONFIG_FILE
+        if path.exists():
+            try:
+                present = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (OSError, tomllib.TOMLDecodeError) as error:
+                raise StorageError(f"expected a readable {path}, got '{error}': choose another --out") from error
+            if present.get("name") != self.config.name:
+                raise ConfigurationError(
+                    f"expected a folder for study '{self.config.name}', got {self.folder} with study "
+                    f"'{present.get('name')}': choose another --out"
+                )
+        elif any(entry.name != ".lock" for entry in self.folder.iterdir()) and not (self.folder / "store").exists():
+            raise StorageError(
+                f"expected an empty folder or a study at {self.folder}, got a folder with other files: "
+                "choose another --out"
+            )
+        write_atomic(path, self.config.to_toml())
+
+    def _write_provenance(self, command: str) -> None:
+        document = {
+            "hardware": describe_hardware(self.device).to_json(),
+            "packages": {name: _version(name) for name in _PACKAGES},
+            "command": command,
+        }
+        write_atomic(self.folder / PROVENANCE_FILE, json.dumps(document, indent=1) + "\n")
+
+    def _provenance(self, statuses: Sequence[PieceStatus]) -> dict[str, Any]:
+        path = self.folder / PROVENANCE_FILE
+        try:
+            stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except ValueError as error:
+            raise StorageError(f"expected JSON in {path}, got '{error}': delete the file") from error
+        numerics = self.numerics(measure=False)
+        example = next(iter(self.problems.values()))
+        return {
+            **stored,
+            "data": example.details["data"],
+            "numerics": (numerics.to_json()["networks"] if numerics else {}),
+            "threads": numerics.threads if numerics else None,
+            "device": self.device.type,
+            "seed": self.config.seed,
+            "seconds": sum(status.seconds or 0.0 for status in statuses),
+        }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
