@@ -1,0 +1,7 @@
+"""``python -m lossatlas``."""
+
+from __future__ import annotations
+
+from lossatlas.cli.main import main
+
+main()

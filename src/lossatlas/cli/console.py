@@ -1,0 +1,133 @@
+"""What the terminal shows: progress bars on a terminal, plain lines elsewhere, one-sentence errors."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from lossatlas.study import Piece
+
+__all__ = ["StudyProgress", "console", "duration", "errors", "print_rows", "size"]
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_LINE_EVERY = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    Example:
+        >>> duration(0.4), duration(75), duration(7300)
+        ('0.4 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: int) -> str:
+    """Bytes for people.
+
+    Example:
+        >>> size(512), size(3_500_000)
+        ('512 B', '3.5 MB')
+    """
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def print_rows(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table on a terminal, tab-separated lines elsewhere."""
+    if not console.is_terminal:
+        for row in (headings, *rows):
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+class StudyProgress:
+    """Progress of a study as a bar with remaining time, or as lines where nobody watches.
+
+    Example:
+        >>> with StudyProgress() as progress:
+        ...     progress.update(0.5, "nothing has begun: ignored")
+    """
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        if console.is_terminal:
+            self._bars = Progress(
+                TextColumn("[bold]{task.fields[number]}[/bold] {task.fields[label]}"),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("[dim]{task.fields[text]}"),
+                console=console,
+            )
+        self._task: TaskID | None = None
+        self._label = ""
+        self._last = 0.0
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def begin(self, piece: Piece, number: int, total: int) -> None:
+        """Show a new piece."""
+        self._label = f"{piece.kind} {piece.label}"
+        self._start = self._last = time.monotonic()
+        if self._bars is not None:
+            self._task = self._bars.add_task("", total=1.0, number=f"{number}/{total}", label=self._label, text="")
+        else:
+            console.print(f"[{number}/{total}] {self._label}", markup=False)
+
+    def update(self, fraction: float, text: str) -> None:
+        """Move the bar, or print a line every ten seconds."""
+        if self._bars is not None:
+            if self._task is not None:
+                self._bars.update(self._task, completed=fraction, text=text)
+            return
+        now = time.monotonic()
+        if self._label and now - self._last >= _LINE_EVERY:
+            self._last = now
+            left = (now - self._start) * (1 - fraction) / fraction if fraction > 0 else float("nan")
+            console.print(f"  {100 * fraction:.0f} %, {duration(left)} left: {text}", markup=False)
+
+    def end(self, piece: Piece, seconds: float) -> None:
+        """Mark the piece as stored."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=1.0)
+            return
+        console.print(f"  done in {duration(seconds)}", markup=False)

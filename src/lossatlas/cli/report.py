@@ -1,0 +1,20 @@
+"""``lossatlas report``: write the report of a study again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lossatlas import report as reports
+from lossatlas.cli.console import console
+from lossatlas.study import Study
+
+__all__ = ["report"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write report.html, tables/ and figures/ of the study in FOLDER from what it has stored."""
+    console.print(str(reports.write(Study.open(folder).results())), markup=False)

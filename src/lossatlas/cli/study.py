@@ -1,0 +1,88 @@
+"""``lossatlas study``: run, plan, status."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from lossatlas import report as reports
+from lossatlas.cli.console import StudyProgress, console, duration, print_rows, size
+from lossatlas.study import Study, load_config
+from lossatlas.study import plan as plan_study
+
+__all__ = ["study"]
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+_set = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key, such as networks.fcp.replicas=3."
+)
+_device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+
+
+@click.group(context_settings=_SETTINGS)
+def study() -> None:
+    """Plan, run and inspect studies."""
+
+
+@study.command(context_settings=_SETTINGS)
+@click.argument("recipe")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
+@click.option("--dry-run", is_flag=True, help="List the pieces and what is already done; compute and write nothing.")
+@_device
+@_set
+def run(recipe: str, out: Path, dry_run: bool, device: str, overrides: tuple[str, ...]) -> None:
+    """Run RECIPE (a name or a .toml file), continuing whatever --out already holds, and write its report."""
+    task = Study(load_config(recipe, overrides), out, device)
+    if dry_run:
+        _show_pieces(task)
+        return
+    start = time.monotonic()
+    with StudyProgress() as progress:
+        task.run(progress, command=shlex.join(["lossatlas", *sys.argv[1:]]))
+    written = reports.write(task.results())
+    console.print(f"finished in {duration(time.monotonic() - start)}; open the report:", markup=False)
+    console.print(str(written), markup=False)
+
+
+@study.command(context_settings=_SETTINGS)
+@click.argument("recipe")
+@_device
+@_set
+def plan(recipe: str, device: str, overrides: tuple[str, ...]) -> None:
+    """Predict time, memory and disk of RECIPE by timing a few steps; nothing is written."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        pieces = plan_study(Study(load_config(recipe, overrides), nowhere, device))
+    rows = [(piece.label, duration(piece.seconds), size(piece.memory), size(piece.disk)) for piece in pieces]
+    total = sum(piece.seconds for piece in pieces)
+    peak = max(piece.memory for piece in pieces)
+    rows.append(("total", duration(total), f"{size(peak)} at most", size(sum(piece.disk for piece in pieces))))
+    print_rows(("piece", "time", "memory", "disk"), rows)
+
+
+@study.command(context_settings=_SETTINGS)
+@click.argument("folder", type=click.Path(path_type=Path))
+def status(folder: Path) -> None:
+    """Show which pieces of the study in FOLDER are done."""
+    _show_pieces(Study.open(folder))
+
+
+def _show_pieces(task: Study) -> None:
+    statuses = task.status()
+    if not statuses:
+        numerics = task.numerics()
+        if numerics is None:  # numerics() measures unless told not to; this is for the type checker
+            raise AssertionError
+        rows = [(piece.kind, piece.label, "to do", "") for piece in task.pieces(numerics)]
+    else:
+        rows = [
+            (s.piece.kind, s.piece.label, s.state, duration(s.seconds) if s.seconds is not None else "")
+            for s in statuses
+        ]
+    print_rows(("kind", "piece", "state", "took"), rows)
+    done = sum(row[2] == "done" for row in rows)
+    console.print(f"{done} of {len(rows)} pieces done", markup=False)
