@@ -55,10 +55,15 @@ class Pairs:
         """
         product, square = stable_dot(step, change), stable_dot(change, change)
         lengths = stable_dot(step, step).sqrt() * square.sqrt()
-        # NaN compares false, so an overflowing pair is forgotten too.
-        usable = rows & (lengths != 0) & (product >= minimum_cosine * lengths)
+        # NaN compares false, so a pair that is not finite is forgotten too.
+        usable = rows & (lengths != 0) & lengths.isfinite() & (product >= minimum_cosine * lengths)
         count = torch.where(usable, (self.count + 1).clamp(max=length), 0)
         scale = torch.where(usable, product / square, torch.ones_like(product))
+        if not bool(usable.all()):
+            # An unused pair is multiplied by 0, which would not silence an infinity.
+            step = torch.where(usable[:, None], step, torch.zeros_like(step))
+            change = torch.where(usable[:, None], change, torch.zeros_like(change))
+            product = torch.where(usable, product, torch.zeros_like(product))
         return type(self)(
             (*self.steps, step)[-length:],
             (*self.changes, change)[-length:],
