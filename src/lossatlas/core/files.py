@@ -98,7 +98,8 @@ def _pack(value: Tree, tensors: dict[str, Tensor]) -> Any:
     """Replace tensors by references and whatever JSON cannot hold by tagged objects."""
     if isinstance(value, Tensor):
         key = f"t{len(tensors)}"
-        tensors[key] = value.detach().cpu().contiguous()
+        # A copy each: safetensors refuses tensors that share memory, and a state may hold one tensor twice.
+        tensors[key] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"$tensor": key}
     if isinstance(value, dict):
         if all(isinstance(k, str) and not k.startswith("$") for k in value):
