@@ -1,0 +1,94 @@
+"""Landscapes that the contract suite examines: a new one joins with one line in CASES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lossatlas.core.randomness import generator
+from lossatlas.landscape import Landscape, from_function, get
+
+FLOAT64 = torch.float64
+
+
+class Case(NamedTuple):
+    """One landscape under contract: its name, how to make it in float64 on the CPU, and 5 or more points."""
+
+    id: str
+    factory: Callable[[], Landscape]
+    points: Tensor
+    tolerance: float = 1e-9  # of gradients and products: loose where the landscape itself takes differences
+
+
+def draw(dim: int, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """Points uniformly in a box, ``(6, dim)``."""
+    return low + (high - low) * torch.rand(6, dim, dtype=FLOAT64, generator=generator("contract points", dim))
+
+
+def torch_chain(x: Tensor) -> Tensor:
+    return torch.sin(x[..., 0]) * x[..., 1].exp() + (x[..., 1:] * x[..., :-1] ** 2).sum(-1)
+
+
+def torch_branch(x: Tensor) -> Tensor:
+    # Looks at its value, which vmap refuses: exercises the loop.
+    return torch_chain(x) if float(x.detach().sum()) > 0 else 2 * torch_chain(x)
+
+
+def torch_greedy(x: Tensor) -> Tensor:
+    x *= 2.0
+    return torch_chain(x)
+
+
+def numpy_chain(x: np.ndarray) -> np.ndarray:
+    return np.sin(x[..., 0]) * np.exp(x[..., 1]) + (x[..., 1:] * x[..., :-1] ** 2).sum(-1)
+
+
+def numpy_chain_grad(x: np.ndarray) -> np.ndarray:
+    grad = np.zeros_like(x)
+    grad[..., 0] = np.cos(x[..., 0]) * np.exp(x[..., 1])
+    grad[..., 1] = np.sin(x[..., 0]) * np.exp(x[..., 1])
+    grad[..., 1:] += x[..., :-1] ** 2
+    grad[..., :-1] += 2 * x[..., 1:] * x[..., :-1]
+    return grad
+
+
+CASES: list[Case] = [
+    Case("paper-toy", lambda: get("paper-toy"), draw(2)),
+    Case("muller-brown", lambda: get("muller-brown"), draw(2, -0.8, 0.9)),
+    Case("quadratic", lambda: get("quadratic", dim=7, condition=1e3, center=[0.3] * 7), draw(7)),
+    Case("rosenbrock", lambda: get("rosenbrock", dim=5), draw(5)),
+    Case("phi4-ring", lambda: get("phi4-ring"), draw(10)),
+    Case("phi4-ring, two sites", lambda: get("phi4-ring", sites=2, coupling=0.1), draw(2)),
+    Case("paper-toy-50d", lambda: get("paper-toy-50d"), draw(50, -0.4, 0.4)),
+    Case("muller-brown-50d", lambda: get("muller-brown-50d"), draw(50, -0.3, 0.3)),
+    Case("torch function", lambda: from_function(torch_chain, 4), draw(4)),
+    Case("torch function, batched", lambda: from_function(torch_chain, 4, batched=True), draw(4)),
+    Case("torch function, looped", lambda: from_function(torch_branch, 4), draw(4)),
+    Case("torch function that writes to its argument", lambda: from_function(torch_greedy, 4), draw(4)),
+    Case("numpy function", lambda: from_function(numpy_chain, 4), draw(4), 1e-5),
+    Case("numpy function with gradient", lambda: from_function(numpy_chain, 4, numpy_chain_grad), draw(4), 1e-7),
+    Case(
+        "numpy function, batched",
+        lambda: from_function(numpy_chain, 4, numpy_chain_grad, batched=True),
+        draw(4),
+        1e-7,
+    ),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.id)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each landscape in turn."""
+    chosen: Case = request.param
+    return chosen
+
+
+@pytest.fixture
+def cases() -> list[Case]:
+    """All landscapes under contract."""
+    return CASES
