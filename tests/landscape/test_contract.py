@@ -193,8 +193,6 @@ def test_to_makes_another_landscape(case):
     assert value_single.dtype == grad_single.dtype == torch.float32
     close(value_single.double(), value, 2e-5)
     close(grad_single.double(), grad, 2e-5)
-    # Going to float32 and back loses nothing, and the original has not moved.
-    assert torch.equal(single.to(dtype=torch.float64).value(case.points), landscape.value(case.points))
     assert torch.equal(landscape.value_and_grad(case.points)[1], grad)
     with pytest.raises(InputError):
         landscape.to(dtype=torch.int64)

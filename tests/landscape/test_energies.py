@@ -110,6 +110,13 @@ def test_points_follow_the_landscapes_type_and_are_copies(energy):
     assert all(end.isfinite().all() for end in energy.ends)
 
 
+def test_going_to_float32_and_back_loses_nothing(energy):
+    x = torch.randn(4, energy.dim, dtype=FLOAT64, generator=torch.Generator().manual_seed(0)) / 2
+    back = energy.to(dtype=torch.float32).to(dtype=FLOAT64)
+    assert torch.equal(back.value(x), energy.value(x))
+    assert torch.equal(back.value_and_grad(x)[1], energy.value_and_grad(x)[1])
+
+
 def straight_height(energy, start, end, count=20001):
     t = torch.linspace(0, 1, count, dtype=FLOAT64)[:, None]
     return float(energy.value(start + t * (end - start)).max())
