@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +14,7 @@ from lossatlas.core.ensemble import Curves, Ensemble, Replica, WeightSet
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.path import Path
 from lossatlas.core.table import Column, Table
+from lossatlas.report import write
 from lossatlas.study.results import Experiment, Pair, StudyResults
 
 REPLICAS = {"fcp": 6, "autoencoder": 6, "lstm": 6, "lenet": 3}
@@ -29,7 +31,7 @@ FLOORS = {
 SPEC = ParamSpec(("weight",), ((4,),))
 
 
-def make_ensemble(network: str, optimizer: str, diverged: bool = False) -> Ensemble:
+def _make_ensemble(network: str, optimizer: str, diverged: bool = False) -> Ensemble:
     """Curves that fall exponentially in training and turn up again in test."""
     count = REPLICAS[network]
     steps = torch.arange(201 if optimizer == "lbfgs-gss" else 61)
@@ -70,7 +72,7 @@ def make_ensemble(network: str, optimizer: str, diverged: bool = False) -> Ensem
     )
 
 
-def make_path(low: float, hump: float) -> Path:
+def _make_path(low: float, hump: float) -> Path:
     """A straight line with a hump in the middle."""
     t = torch.linspace(0, 1, 25, dtype=torch.float64)
     loss = low + hump * torch.sin(torch.pi * t).pow(2)
@@ -79,7 +81,7 @@ def make_path(low: float, hump: float) -> Path:
 
 def make_experiment(network: str, optimizer: str, diverged: bool = False) -> Experiment:
     """An ensemble with the straight lines between all of its pairs."""
-    ensemble = make_ensemble(network, optimizer, diverged)
+    ensemble = _make_ensemble(network, optimizer, diverged)
     scale = (0.03 if network == "autoencoder" else 3.0) * (2.0 if optimizer == "lbfgs-gss" else 1.0)
     pairs: dict[str, tuple[Pair, ...]] = {}
     for name, weights in (("train", ensemble.train), ("test", ensemble.test)):
@@ -89,7 +91,7 @@ def make_experiment(network: str, optimizer: str, diverged: bool = False) -> Exp
             for j in range(i + 1, len(ensemble)):
                 low = float(weights.scores["train_loss"][i])
                 made.append(
-                    Pair(i, j, make_path(low, scale * (1 + 0.2 * np.cos(3 * i + 7 * j)) * (0.5 + (name == "train"))))
+                    Pair(i, j, _make_path(low, scale * (1 + 0.2 * np.cos(3 * i + 7 * j)) * (0.5 + (name == "train"))))
                 )
         pairs[name] = tuple(made)
     return Experiment(network, optimizer, ensemble, pairs, seconds=12.5)
@@ -173,7 +175,7 @@ def make_tables(experiments: tuple[Experiment, ...]) -> dict[str, Table]:
     return {table.name: table for table in tables}
 
 
-def make_results(folder: FilePath, combinations: list[tuple[str, str]] | None = None, **changes: Any) -> StudyResults:
+def _make_results(folder: FilePath, combinations: list[tuple[str, str]] | None = None, **changes: Any) -> StudyResults:
     """A study of four networks and two optimizers, one run of which diverged."""
     wanted = list(FLOORS) if combinations is None else combinations
     experiments = tuple(make_experiment(n, o, diverged=(n, o) == ("lstm", "sgd")) for n, o in wanted)
@@ -202,6 +204,28 @@ def make_results(folder: FilePath, combinations: list[tuple[str, str]] | None = 
     return StudyResults(**(fields | changes))
 
 
+@pytest.fixture(scope="session")
+def make_results() -> Callable[..., StudyResults]:
+    """Make results: ``make_results(folder, combinations=None, **changed fields)``."""
+    return _make_results
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> FilePath:
+    """A folder with the report of the whole study."""
+    return write(_make_results(tmp_path_factory.mktemp("study"))).parent
+
+
 @pytest.fixture
 def results(tmp_path: FilePath) -> StudyResults:
-    return make_results(tmp_path / "study")
+    return _make_results(tmp_path / "study")
+
+
+@pytest.fixture
+def ensemble() -> Ensemble:
+    return _make_ensemble("fcp", "sgd")
+
+
+@pytest.fixture
+def path() -> Path:
+    return _make_path(0.25, 2.0)

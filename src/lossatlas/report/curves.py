@@ -20,12 +20,12 @@ DRAWN_STEPS = 300
 
 
 def loss_unit(ensemble: Ensemble) -> str:
-    """Unit of the loss: what the settings say, else nat where there are accuracies, else mean squared error."""
+    """Unit of the loss: what the settings say, else nat where there are accuracies, else MSE."""
     stated = ensemble.settings.get("loss_unit")
     if isinstance(stated, str):
         return stated
     classifies = ensemble.curves is not None and any("accuracy" in name for name in ensemble.curves.values)
-    return "nat" if classifies or "train_accuracy" in ensemble.train.scores else "mean squared error"
+    return "nat" if classifies or "train_accuracy" in ensemble.train.scores else "MSE"
 
 
 def time_axis(ensembles: Sequence[Ensemble]) -> Axis:

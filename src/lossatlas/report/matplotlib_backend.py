@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Contour, Heatmap, Line, Mark, Points
 from lossatlas.report.palette import colour_of
 
-__all__ = ["draw", "render"]
+__all__ = ["draw", "render", "render_all"]
 
 _MARKERS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "tick": "|"}
 # Any: matplotlib types the keys of its settings as one literal of several hundred names.
@@ -49,7 +50,7 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             color=colour_of(mark.role),
             linestyle=(0, (4, 2)) if mark.dashed else "-",
             linewidth=0.9 if mark.faint else 1.5,
-            alpha=0.55 if mark.faint else 1.0,
+            alpha=0.6 if mark.faint else 1.0,
             label=mark.label,
         )
     elif isinstance(mark, Points):
@@ -135,21 +136,33 @@ def draw(figure: Figure) -> Canvas:
 
 
 def render(figure: Figure, suffix: str) -> bytes:
-    """Draw a figure as a file.
+    """Draw a figure as a file; see :func:`render_all`."""
+    return render_all(figure, (suffix,))[suffix]
+
+
+def render_all(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
+    """Draw a figure once and write it in several formats.
 
     Args:
         figure: any figure.
-        suffix: ``"png"``, ``"svg"`` or ``"pdf"``.
+        suffixes: some of ``"png"``, ``"svg"`` and ``"pdf"``.
 
     Returns:
-        The bytes of the file; the same figure gives the same bytes.
+        The bytes of each file by suffix; the same figure gives the same bytes.
     """
     metadata: dict[str, dict[str, str | None]] = {
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None, "Title": figure.title},
         "pdf": {"CreationDate": None, "Title": figure.title},
     }
-    stream = io.BytesIO()
+    files = {}
     with mpl.rc_context(_STYLE):
-        draw(figure).savefig(stream, format=suffix, metadata=metadata[suffix], facecolor="white")
-    return stream.getvalue()
+        canvas = draw(figure)
+        # Finding room for all labels takes longer than drawing: once is enough.
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
+        for suffix in suffixes:
+            stream = io.BytesIO()
+            canvas.savefig(stream, format=suffix, metadata=metadata[suffix], facecolor="white")
+            files[suffix] = stream.getvalue()
+    return files

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from lossatlas.core.table import Table
@@ -19,7 +19,7 @@ from lossatlas.report.figure import Figure, LegendEntry
 from lossatlas.report.marks import Line
 from lossatlas.report.palette import colour_of
 from lossatlas.report.plotly_backend import panel_json
-from lossatlas.report.wording import typeset
+from lossatlas.report.wording import cell_name, typeset
 
 __all__ = ["render_page"]
 
@@ -38,7 +38,7 @@ def _cell(table: Table, row: int, column: int) -> str:
     value = table.rows[row][column]
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(table.shown(row, column)) if isinstance(value, str) else typeset(table.shown(row, column))
+    return cell_name(table.columns[column].key, value) if isinstance(value, str) else typeset(table.shown(row, column))
 
 
 def _numeric(table: Table, column: int) -> bool:
@@ -71,7 +71,13 @@ def _swatch(entry: LegendEntry) -> Markup:
 def _panel_height(figure: Figure) -> int:
     """Height of the panels in pixels: rows of categories need room for each."""
     categories = max(len(panel.y.categories) for panel in figure.panels)
-    return 110 + 46 * categories if categories else 300
+    return max(200, 110 + 46 * categories) if categories else 300
+
+
+def _unbroken(text: str) -> Markup:
+    """Keep names and numbers with units on one line."""
+    escaped = str(escape(text))
+    return Markup(re.sub(r"\b[A-Z]-[A-Z]+(?:-[A-Z]+)*\b", r'<span class="nowrap">\g<0></span>', escaped))
 
 
 @cache
@@ -83,6 +89,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = _unbroken
     environment.globals.update(
         kind=lambda block: type(block).__name__,
         cell=_cell,
@@ -135,6 +142,5 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
             style=Markup(_asset("style.css")),
             script=_script(_asset("page.js")),
             plotly=_script(get_plotlyjs()) if any(section.figures for section in sections) else Markup(""),
-            page_title=json.dumps(title),
         )
     )

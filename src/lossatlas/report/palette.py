@@ -11,17 +11,17 @@ __all__ = ["NEUTRAL", "colour_of", "marker_of"]
 NEUTRAL = "#7d858d"
 """For what belongs to no optimizer: means, levels, walls."""
 
-# The blue, vermilion, green and purple of Okabe and Ito's set; its yellow, orange and sky blue vanish on white, so
-# others take their place. Every colour has a contrast of at least 3 to both backgrounds of the page (tested).
+# Near the blue, vermilion, green and purple of Okabe and Ito's set; its yellow, orange and sky blue vanish on white,
+# so others take their place. Every colour has a contrast of at least 3 to both backgrounds of the page (tested).
 _KNOWN = {
-    "lbfgs-gss": "#0072b2",
+    "lbfgs-gss": "#1a7ab8",
     "sgd": "#d55e00",
     "adam": "#009e73",
     "adamw": "#b8679a",
-    "lbfgs": "#4a90d9",
+    "lbfgs": "#7a6cc7",
     "sam": "#a17c00",
-    "imported": "#8a6fc9",
-    "path": "#0072b2",
+    "imported": "#6b8a3a",
+    "path": "#1a7ab8",
 }
 _OTHERS = ("#8c6d46", "#5c8a9c", "#7a8f2a", "#c2587a")
 

@@ -10,12 +10,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Contour, Heatmap, Line, Mark, Points
+from lossatlas.report.marks import Array, Contour, Heatmap, Line, Mark, Points
 from lossatlas.report.palette import colour_of
 
 __all__ = ["draw", "panel_json", "standalone_html"]
 
 _MARKERS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "tick": "line-ns"}
+# Without the second, a button would offer to send the data to a company's server.
+_CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # Names of single lines are shown on hover; beyond this many numbers they would weigh more than the numbers.
 _NAMED_POINTS = 20_000
@@ -48,10 +50,10 @@ def _lines(lines: list[Line], panel: Panel, named: bool) -> go.Scatter:
         mode="lines",
         name=first.label,
         legendgroup=first.label,
-        opacity=0.6 if first.faint else 1.0,
+        opacity=0.7 if first.faint else 1.0,
         line={
             "color": colour_of(first.role),
-            "width": 1.1 if first.faint else 2,
+            "width": 1.2 if first.faint else 2,
             "dash": "dash" if first.dashed else "solid",
         },
         text=names if named else None,
@@ -122,7 +124,17 @@ def _traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap]:
             yield _grid(mark, panel)
 
 
-def _axis(axis: Axis, letter: str) -> dict[str, object]:
+def _log_step(values: list[Array]) -> float | str | None:
+    """Distance of the labels on a logarithmic axis: left alone, Plotly writes digits over powers of ten."""
+    finite = np.concatenate([v[np.isfinite(v)] for v in values])
+    decades = float(np.log10(finite.max() / finite.min()))
+    if decades > 2.2:
+        return math.ceil(decades / 6)
+    return "D2" if decades > 0.5 else None
+
+
+def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
+    values = [np.asarray(getattr(mark, letter)) for mark in panel.marks]
     layout: dict[str, object] = {
         "title": {"text": axis.text, "standoff": 8},
         "type": axis.scale,
@@ -137,13 +149,12 @@ def _axis(axis: Axis, letter: str) -> dict[str, object]:
         "exponentformat": "power",
     }
     if axis.scale == "log":
-        # Minor digits (2, 5) between powers crowd the axis; lines for them do not.
-        layout |= {"minor": {"showgrid": False}, "nticks": 8}
+        layout["dtick"] = _log_step(values)
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
         layout |= {
             "tickvals": list(range(len(axis.categories))),
-            "ticktext": list(axis.categories),
+            "ticktext": [name.replace("\n", "<br>") for name in axis.categories],
             "range": span[::-1] if letter == "y" else span,
             "showgrid": False,
         }
@@ -179,8 +190,8 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
             canvas.add_trace(trace, row=row, col=column)
-        canvas.update_xaxes(_axis(panel.x, "x"), row=row, col=column)
-        canvas.update_yaxes(_axis(panel.y, "y"), row=row, col=column)
+        canvas.update_xaxes(_axis(panel.x, "x", panel), row=row, col=column)
+        canvas.update_yaxes(_axis(panel.y, "y", panel), row=row, col=column)
     canvas.update_layout(
         template="none",
         font={"family": _FONT, "size": 12, "color": "#30353a"},
@@ -236,5 +247,5 @@ def panel_json(figure: Figure, index: int) -> str:
 
 def standalone_html(figure: Figure) -> str:
     """An interactive page of one figure that needs no network."""
-    page: str = draw(figure).to_html(include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
+    page: str = draw(figure).to_html(include_plotlyjs=True, config=_CONFIG)
     return page

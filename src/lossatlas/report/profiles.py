@@ -108,7 +108,7 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
             if not pairs:
                 continue
             name, row = optimizer_name(experiment.optimizer), len(categories)
-            categories.append(f"{name}, {words.removesuffix(' set')}")
+            categories.append(f"{name}\n{words.removesuffix(' set')}")
             barriers = [pair.path.barrier for pair in pairs]
             members = tuple(_pair_name(experiment, pair) for pair in pairs)
             marker = marker_of(experiment.optimizer)
@@ -123,4 +123,4 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
     values = np.concatenate([np.asarray(mark.x) for mark in points])
     wide = values.min() > 0 and values.max() / values.min() > 100
     x = Axis("Barrier", loss_unit(experiments[0].ensemble), "log" if wide else "linear")
-    return Panel(title, x, Axis("Optimizer and weight set", "", categories=tuple(categories)), tuple(points))
+    return Panel(title, x, Axis("Weight set", "", categories=tuple(categories)), tuple(points))

@@ -6,7 +6,17 @@ import math
 import re
 from collections.abc import Sequence
 
-__all__ = ["duration", "factor", "listing", "network_name", "number", "optimizer_name", "typeset"]
+__all__ = [
+    "cell_name",
+    "duration",
+    "factor",
+    "listing",
+    "network_name",
+    "number",
+    "optimizer_name",
+    "spelled",
+    "typeset",
+]
 
 _NETWORKS = {"fcp": "FCP", "lenet": "LeNet", "lstm": "LSTM", "autoencoder": "Autoencoder"}
 _OPTIMIZERS = {
@@ -18,6 +28,7 @@ _OPTIMIZERS = {
     "sam": "SAM",
     "imported": "imported weights",
 }
+_WEIGHT_SETS = {"train": "training", "test": "early-stopped"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -29,6 +40,17 @@ def network_name(name: str) -> str:
 def optimizer_name(name: str) -> str:
     """Name of an optimizer for people; a user's own stays as it is."""
     return _OPTIMIZERS.get(name, name)
+
+
+def cell_name(column: str, text: str) -> str:
+    """Text of a table's cell for people: names in the columns ``network``, ``optimizer`` and ``weight_set``.
+
+    Example:
+        >>> cell_name("optimizer", "lbfgs-gss"), cell_name("weight_set", "test"), cell_name("status", "diverged")
+        ('L-BFGS-GSS', 'early-stopped', 'diverged')
+    """
+    names = {"network": _NETWORKS, "optimizer": _OPTIMIZERS, "weight_set": _WEIGHT_SETS}
+    return names.get(column, {}).get(text, text)
 
 
 def typeset(text: str) -> str:
@@ -72,6 +94,17 @@ def factor(ratio: float) -> str:
         ('1.3', '4.9×10⁴')
     """
     return number(ratio, 2)
+
+
+def spelled(count: int) -> str:
+    """Small numbers as words.
+
+    Example:
+        >>> spelled(4), spelled(40)
+        ('four', '40')
+    """
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[count] if 0 <= count < len(words) else str(count)
 
 
 def listing(items: Sequence[str]) -> str:

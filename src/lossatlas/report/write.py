@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lossatlas.core.files import write_atomic
 from lossatlas.report.blocks import Section
+from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
 from lossatlas.report.sections import SECTIONS
 from lossatlas.study.results import StudyResults
@@ -38,8 +39,9 @@ def write(results: StudyResults, folder: Path | None = None) -> Path:
         write_atomic(target / "tables" / f"{table.name}.csv", table.to_csv())
     for section in sections:
         for figure in section.figures:
-            for suffix in ("png", "svg", "csv"):
-                figure.save(target / "figures" / f"{figure.name}.{suffix}")
+            for suffix, content in render_all(figure, ("png", "svg")).items():
+                write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
+            write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
     page = target / "report.html"
     subtitle = "Trained replicas, how deep they ended, and how high the straight lines between them rise."
     write_atomic(page, render_page(f"Loss landscapes: {results.name}", subtitle, sections))

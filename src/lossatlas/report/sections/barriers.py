@@ -37,7 +37,7 @@ def _profiles(results: StudyResults) -> Figure | None:
     if not panels:
         return None
     caption = (
-        "Training loss on every straight line w(t) = (1 − t) a + t b between two replicas a and b of one weight set. "
+        "Training loss on every straight line w(t) = (1 − t)·a + t·b between two replicas a and b of one weight set. "
         "A flat line would join two points of one basin; a hump is a barrier between two."
     )
     return Figure("profiles", "Loss along straight lines between minima", caption, tuple(panels), columns=2)

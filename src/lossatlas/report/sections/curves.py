@@ -28,7 +28,8 @@ def build(results: StudyResults) -> Section | None:
     caption = (
         "Each line is one kept replica, on a logarithmic scale. Markers show where its weights were taken: at its "
         "lowest training loss and, as early stopping does, at its lowest loss on unseen data. Where a test curve "
-        "turns up after its diamond, longer training fits the training data at the expense of unseen data."
+        "turns up after its diamond, longer training fits the training data at the expense of unseen data. "
+        "Lengths of training in iterations and in epochs are not comparable: an epoch takes many small steps."
     )
     if longest > DRAWN_STEPS:
         caption += f" Of longer curves {DRAWN_STEPS} evenly spaced steps are drawn."

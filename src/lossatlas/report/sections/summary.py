@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lossatlas.core.table import Table
 from lossatlas.report.blocks import Block, Notice, Prose, Section
 from lossatlas.report.records import by_network, means
-from lossatlas.report.wording import duration, factor, listing, network_name, number, optimizer_name
+from lossatlas.report.wording import duration, factor, listing, network_name, number, optimizer_name, spelled
 from lossatlas.study.results import StudyResults
 
 __all__ = ["build", "compare"]
@@ -47,13 +47,12 @@ def _done(results: StudyResults) -> str:
         on = f" on {data['name']}"
         if isinstance(data.get("train"), int) and isinstance(data.get("test"), int):
             on += f" ({data['train']:,} training and {data['test']:,} test examples)"
-    count = "network" if len(networks) == 1 else "networks"
-    text = f"{len(networks)} {count}, {listing(networks)}, trained by {listing(optimizers)}{on}"
+    count = f"{spelled(len(networks)).capitalize()} networks ({listing(networks)}) were"
+    text = f"{f'{networks[0]} was' if len(networks) == 1 else count} trained by {listing(optimizers)}{on}"
     if runs:
-        text += f": {runs} runs, of which {kept} are kept"
-        text += f" and {diverged} diverged" if diverged else ""
+        text += f": {runs} runs, of which {kept} are kept" + (f" and {diverged} diverged" if diverged else "")
     seconds = results.provenance.get("seconds")
-    text += f"; {duration(seconds)} of computing" if isinstance(seconds, int | float) and seconds > 0 else ""
+    text += f". It took {duration(seconds)}" if isinstance(seconds, int | float) and seconds > 0 else ""
     return text + "."
 
 
@@ -61,7 +60,7 @@ def _outcome(tables: Mapping[str, Table]) -> list[str]:
     losses, barriers = tables.get("table1"), tables.get("barriers")
     sentences = [
         compare("mean training loss", means(losses, "train_loss_mean")),
-        compare("mean test loss, each run stopped at its best,", means(losses, "test_loss_mean")),
+        compare("mean early-stopped test loss", means(losses, "test_loss_mean")),
         _accuracies(means(losses, "test_accuracy_mean")),
         compare(
             "mean barrier on straight lines between training-set minima",
@@ -110,7 +109,6 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
         if low > 0:
             factors.setdefault(best, []).append(other / low)
     parts = [_win(noun, best, on, factors.get(best, []), many=many) for best, on in wins.items()]
-    noun = noun.rstrip(",")
     if close:
         subject = "" if parts else f" in {noun}"
         parts.append(f"the optimizers are within a factor of {_CLOSE} of each other{subject} on {listing(close)}")
@@ -122,10 +120,11 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
 
 def _win(noun: str, best: str, on: list[str], factors: list[float], *, many: bool) -> str:
     text = f"{optimizer_name(best)} has the {'lowest' if many else 'lower'} {noun} on {listing(on)}"
-    if len(factors) == 1:
-        text += f", by a factor of {factor(factors[0])}"
-    elif factors:
-        text += f", by factors between {factor(min(factors))} and {factor(max(factors))}"
+    shown = list(dict.fromkeys(factor(value) for value in sorted(factors)))
+    if len(shown) == 1:
+        text += f", by a factor of {shown[0]}"
+    elif shown:
+        text += f", by factors between {shown[0]} and {shown[-1]}"
     return text
 
 
@@ -138,9 +137,9 @@ def _accuracies(values: Mapping[str, Mapping[str, float]]) -> str | None:
     def where(place: list[str]) -> str:
         return f"{network_name(place[0])} by {optimizer_name(place[1])}"
 
+    first, last = f"{100 * low:.1f} %", f"{100 * high:.1f} %"
     if len(entries) == 1:
-        return f"The mean test accuracy is {100 * low:.1f} % ({where(lowest)})."
-    return (
-        f"Mean test accuracies lie between {100 * low:.1f} % ({where(lowest)}) and {100 * high:.1f} % "
-        f"({where(highest)})."
-    )
+        return f"The mean test accuracy is {first} ({where(lowest)})."
+    if first == last:
+        return f"All mean test accuracies are {first}."
+    return f"Mean test accuracies lie between {first} ({where(lowest)}) and {last} ({where(highest)})."

@@ -39,7 +39,7 @@
     const indices = outlined(plot);
     const style = indices.length ? { "marker.line.color": colour("--paper") } : {};
     return Plotly.update(plot, style, themed(plot.layout), indices.length ? indices : [0]);
-  }));
+  })).then(() => { root.dataset.figures = isDark() ? "dark" : "light"; });
 
   const label = () => {
     button.textContent = isDark() ? "Light" : "Dark";
@@ -57,14 +57,45 @@
   const config = {
     displaylogo: false,
     responsive: true,
-    displayModeBar: dragmode ? "hover" : false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
+    displayModeBar: false,
+    showSendToCloud: false,
+  };
+
+  // Labels of a logarithmic axis are spaced for the whole range; a zoomed one needs spacing of its own.
+  const respace = (plot, event) => {
+    const change = {};
+    for (const [name, step] of Object.entries(plot.steps)) {
+      if (event[name + ".range[0]"] !== undefined) change[name + ".dtick"] = null;
+      if (event[name + ".autorange"]) change[name + ".dtick"] = step;
+    }
+    if (Object.keys(change).length) Plotly.relayout(plot, change);
+  };
+  const watch = (plot) => {
+    plot.steps = Object.fromEntries(Object.entries(plot.layout)
+      .filter(([name, axis]) => /^[xy]axis/.test(name) && axis.type === "log" && axis.dtick)
+      .map(([name, axis]) => [name, axis.dtick]));
+    plot.on("plotly_relayout", (event) => respace(plot, event));
+  };
+
+  // Arrays travel as base64; unpacked here, so that whoever looks at a plot's data finds numbers.
+  const types = { f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array };
+  const unpack = (value) => {
+    const bytes = Uint8Array.from(atob(value.bdata), (letter) => letter.charCodeAt(0));
+    const flat = new types[value.dtype](bytes.buffer);
+    if (!value.shape) return flat;
+    const [rows, columns] = String(value.shape).split(",").map(Number);
+    return Array.from({ length: rows }, (_, i) => flat.subarray(i * columns, (i + 1) * columns));
+  };
+  const unpacked = (trace) => {
+    for (const name of ["x", "y", "z"]) if (trace[name]?.bdata) trace[name] = unpack(trace[name]);
+    return trace;
   };
 
   const drawAll = async () => {
     for (const plot of plots) {
       const { data, layout } = JSON.parse(plot.parentElement.querySelector(".plot-data").textContent);
-      await Plotly.newPlot(plot, data, { ...layout, dragmode, autosize: true }, config);
+      await Plotly.newPlot(plot, data.map(unpacked), { ...layout, dragmode, autosize: true }, config);
+      watch(plot);
     }
     await retheme();
   };
@@ -95,5 +126,5 @@
 
   if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
   label();
-  drawAll().then(() => { root.dataset.drawn = "true"; });
+  drawAll();
 })();

@@ -1,0 +1,362 @@
+"""The page in a real browser, at the widths of a desk and of a phone, light and dark."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossatlas.report import write
+from lossatlas.study.results import StudyResults
+
+pytestmark = pytest.mark.timeout(120)
+
+# Asked for before any script of the page runs, so that nothing escapes.
+RECORDER = """
+window.__errors = [];
+addEventListener("error", (e) => __errors.push(String(e.message)));
+addEventListener("unhandledrejection", (e) => __errors.push(String(e.reason)));
+for (const level of ["error", "warn"]) {
+  const original = console[level];
+  console[level] = (...words) => { __errors.push(words.join(" ")); original.apply(console, words); };
+}
+addEventListener("securitypolicyviolation", (e) => __errors.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));
+"""
+
+BECOME = """
+import fcntl, os, sys
+# Copied out of the way first: either may be where the other has to go.
+read, write = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+# The page says in which colours its figures are drawn, once they are.
+WAIT = """
+new Promise((done) => {
+  const look = () => (CONDITION ? done(true) : requestAnimationFrame(look));
+  look();
+})
+"""
+DRAWN = "document.documentElement.dataset.figures"
+
+PROBE = r"""
+(() => {
+  const box = (e) => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
+  const shown = (e) => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0; };
+  const overlap = (a, b, slack = 1) =>
+    Math.min(a[2], b[2]) - Math.max(a[0], b[0]) > slack && Math.min(a[3], b[3]) - Math.max(a[1], b[1]) > slack;
+  const texts = (plot, selector) => [...plot.querySelectorAll(selector)].filter(shown);
+  const collisions = [];
+  const clash = (where, items) => items.forEach(([name, a], i) => items.slice(i + 1).forEach(([other, b]) => {
+    if (overlap(a, b)) collisions.push(`${where}: ${name} / ${other}`);
+  }));
+
+  const plots = [...document.querySelectorAll(".js-plotly-plot")].map((plot) => {
+    const frame = box(plot);
+    const items = [
+      ...texts(plot, ".xtitle, .ytitle").map((e) => [`title ${e.textContent}`, box(e)]),
+      ...texts(plot, ".xtick text, .ytick text").map((e) => [`tick ${e.textContent}`, box(e)]),
+    ];
+    const name = plot.getAttribute("aria-label");
+    clash(name, items);
+    for (const [label, b] of items) {
+      if (b[0] < frame[0] - 1 || b[2] > frame[2] + 1 || b[1] < frame[1] - 1 || b[3] > frame[3] + 1) {
+        collisions.push(`${name}: ${label} is cut off`);
+      }
+    }
+    const area = box(plot.querySelector(".plotbg, .bglayer, .cartesianlayer .plot"));
+    return {
+      name,
+      points: plot.data.map((trace) => (trace.y ? [...trace.y].filter(Number.isFinite).length : 0)),
+      drawn: plot.querySelectorAll(".scatterlayer path").length,
+      titles: [plot.layout.xaxis.title.text, plot.layout.yaxis.title.text],
+      titlesShown: texts(plot, ".xtitle, .ytitle").map((e) => e.textContent),
+      plotWidth: plot._fullLayout.xaxis._length,
+    };
+  });
+
+  for (const figure of document.querySelectorAll(".figure")) {
+    const parts = [".panel-title", ".plot", ".legend", "figcaption", ".files"].flatMap((selector) =>
+      [...figure.querySelectorAll(selector)].map((e, i) => [`${selector} ${i}`, box(e)]));
+    clash(figure.id, parts);
+    clash(figure.id, [...figure.querySelectorAll(".legend button")].map((e) => [e.textContent, box(e)]));
+  }
+  const blocks = ["header", "section"].flatMap((tag) => [...document.querySelectorAll(tag)])
+    .map((e) => [e.id || e.tagName, box(e)]);
+  clash("page", blocks);
+  for (const section of document.querySelectorAll("section")) {
+    clash(section.id, [...section.children].filter(shown).map((e, i) => [`${e.tagName} ${i}`, box(e)]));
+  }
+  clash("header", [...document.querySelectorAll("header > *")].filter(shown).filter((e) => e.id !== "theme")
+    .map((e) => [e.tagName, box(e)]));
+  clash("contents", [...document.querySelectorAll("nav li")].map((e) => [e.textContent, box(e)]));
+
+  const captions = [...document.querySelectorAll("caption span")].map((e) => {
+    const scroll = e.closest(".scroll").getBoundingClientRect();
+    return e.getBoundingClientRect().right <= scroll.right + 1;
+  });
+  const style = getComputedStyle(document.body);
+  return {
+    plots,
+    collisions,
+    captions,
+    errors: window.__errors,
+    resources: performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:")),
+    scrollWidth: document.documentElement.scrollWidth,
+    innerWidth: window.innerWidth,
+    ink: style.color,
+    paper: getComputedStyle(document.documentElement).backgroundColor,
+    axisInk: getComputedStyle(document.querySelector(".xtitle")).fill,
+    headings: [...document.querySelectorAll("h1, h2, h3")].map((e) => e.tagName),
+    unnamed: [...document.querySelectorAll("button, a")].filter(shown)
+      .filter((e) => !e.closest(".modebar") && !(e.textContent.trim() || e.ariaLabel)).length,
+    figcaptions: [...document.querySelectorAll("figure")].map((e) => e.querySelector("figcaption").textContent.length),
+  };
+})()
+"""
+
+
+class Chromium:
+    """Headless Chromium, spoken to over a pipe in its own protocol."""
+
+    def __init__(self, profile: Path) -> None:
+        binary = shutil.which("chromium")
+        if binary is None:
+            pytest.fail("expected the browser 'chromium', got none: install it with 'apt-get install chromium'")
+        commands_out, commands_in = os.pipe()
+        answers_out, answers_in = os.pipe()
+        flags = (
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+            "--disable-component-update --disable-sync --disable-dev-shm-usage "
+            "--hide-scrollbars --remote-debugging-pipe"
+        )
+        # The protocol wants descriptors 3 and 4; a short program puts them there and becomes the browser.
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", BECOME, str(commands_out), str(answers_in), binary),
+                *flags.split(),
+                f"--user-data-dir={profile}",
+                "about:blank",
+            ],
+            pass_fds=(commands_out, answers_in),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands_out)
+        os.close(answers_in)
+        self.commands = os.fdopen(commands_in, "wb", buffering=0)
+        self.answers = os.fdopen(answers_out, "rb", buffering=0)
+        self.pending = b""
+        self.number = 0
+        self.session: str | None = None
+        self.requests: list[str] = []
+
+    def attach(self) -> None:
+        """Open a page of our own and listen to what it asks for."""
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network"):
+            self.call(f"{domain}.enable")
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=RECORDER)
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self.pending:
+            part = self.answers.read(1 << 20)
+            if not part:
+                pytest.fail("expected an answer from chromium, but it has ended: run 'chromium --headless' to see why")
+            self.pending += part
+        message, self.pending = self.pending.split(b"\0", 1)
+        answer: dict[str, Any] = json.loads(message)
+        if answer.get("method") == "Network.requestWillBeSent":
+            self.requests.append(answer["params"]["request"]["url"])
+        return answer
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.number += 1
+        message: dict[str, Any] = {"id": self.number, "method": method, "params": parameters}
+        if self.session is not None:
+            message["sessionId"] = self.session
+        self.commands.write(json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self.number:
+                assert "error" not in answer, (method, answer)
+                return answer["result"]
+
+    def evaluate(self, script: str) -> Any:
+        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def prefer(self, scheme: str) -> None:
+        """Be a system that prefers light or dark."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def open(self, page: Path, width: int, *, scheme: str = "light") -> None:
+        """Load a page and wait until its figures are drawn."""
+        mobile = width < 600
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=mobile)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=mobile)
+        self.prefer(scheme)
+        self.requests.clear()
+        self.call("Page.navigate", url=page.as_uri())
+        # Navigation is answered before the new document exists: wait for its address, then for its figures.
+        while not self.evaluate(f"location.href === {json.dumps(page.as_uri())} && document.readyState === 'complete'"):
+            pass
+        self.until(DRAWN)
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition in the page; the test's own limit ends a vain wait."""
+        self.evaluate(WAIT.replace("CONDITION", condition))
+
+    def close(self) -> None:
+        # Without a reader and a writer at the other end of its pipe, the browser ends by itself.
+        self.commands.close()
+        self.answers.close()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    try:
+        chromium.attach()
+        yield chromium
+    finally:
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> Path:
+    return written / "report.html"
+
+
+def brightness(colour: str) -> float:
+    return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")[:3]) / 765
+
+
+PAPER = "getComputedStyle(document.documentElement).backgroundColor"
+AXIS = "getComputedStyle(document.querySelector('.xtitle')).fill"
+
+
+def check(seen: dict[str, Any], width: int, plots: int) -> None:
+    assert seen["errors"] == []
+    assert seen["resources"] == []
+
+    assert len(seen["plots"]) == plots
+    for plot in seen["plots"]:
+        assert plot["points"], plot["name"]
+        assert min(plot["points"]) > 0, plot["name"]
+        assert plot["drawn"] > 0, plot["name"]
+        assert all(plot["titles"]), plot["name"]
+        assert sorted(plot["titlesShown"]) == sorted(plot["titles"])
+        assert plot["plotWidth"] > 150, plot["name"]
+    assert all(length > 60 for length in seen["figcaptions"])
+
+    assert seen["innerWidth"] == width
+    assert seen["scrollWidth"] <= width
+    assert seen["collisions"] == []
+    assert all(seen["captions"])
+    assert seen["unnamed"] == 0
+    assert seen["headings"][:2] == ["H1", "H2"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_is_sound_in_light_and_dark(browser: Chromium, page: Path, width: int) -> None:
+    browser.open(page, width)
+    seen = browser.evaluate(PROBE)
+    check(seen, width, plots=20)
+    assert brightness(seen["paper"]) > 0.5 > brightness(seen["ink"])
+    assert brightness(seen["axisInk"]) < 0.5
+
+    browser.prefer("dark")
+    browser.until(f"{DRAWN} === 'dark'")
+    seen = browser.evaluate(PROBE)
+    check(seen, width, plots=20)
+    assert brightness(seen["paper"]) < 0.5 < brightness(seen["ink"])
+    assert brightness(seen["axisInk"]) > 0.5
+
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    browser.until(f"{DRAWN} === 'light'")
+    assert brightness(browser.evaluate(AXIS)) < 0.5, "paper is white"
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    browser.until(f"{DRAWN} === 'dark'")
+    assert brightness(browser.evaluate(AXIS)) > 0.5
+    assert browser.requests == [page.as_uri()]
+
+
+def test_probe_sees_what_it_should(browser: Chromium, page: Path) -> None:
+    browser.open(page, 1280)
+    browser.evaluate(
+        """
+        document.querySelector("figcaption").style.marginTop = "-80px";
+        document.querySelector("h2").style.width = "3000px";
+        console.error("broken");
+        document.body.append(Object.assign(new Image(), { src: "https://example.invalid/x.png" }));
+        new Promise((done) => addEventListener("securitypolicyviolation", () => done(true)));
+        """
+    )
+    seen = browser.evaluate(PROBE)
+    assert any("figcaption" in collision for collision in seen["collisions"])
+    assert seen["scrollWidth"] > 1280
+    assert "broken" in seen["errors"]
+    # The page's own policy stops what would have left the file.
+    assert any("img-src" in error for error in seen["errors"])
+
+
+def test_toggle_changes_and_remembers_colours(browser: Chromium, page: Path) -> None:
+    browser.open(page, 1280)
+    assert brightness(browser.evaluate(PAPER)) > 0.5
+    browser.evaluate("document.getElementById('theme').click()")
+    browser.until(f"{DRAWN} === 'dark'")
+    assert brightness(browser.evaluate(PAPER)) < 0.5
+    assert brightness(browser.evaluate(AXIS)) > 0.5
+    browser.open(page, 1280)
+    assert brightness(browser.evaluate(PAPER)) < 0.5
+    assert brightness(browser.evaluate(AXIS)) > 0.5
+    assert browser.evaluate("document.getElementById('theme').ariaLabel") == "Change to light colours"
+    browser.evaluate("localStorage.clear()")
+
+
+def test_legends_and_zoom(browser: Chromium, page: Path) -> None:
+    browser.open(page, 1280)
+    state = """
+    [...document.querySelectorAll("#figure-profiles .plot")].map((plot) =>
+      plot.data.filter((trace) => trace.name === "SGD").map((trace) => trace.visible ?? true))
+    """
+    click = "document.querySelector('#figure-profiles button[data-label=\"SGD\"]').click()"
+    assert browser.evaluate(state) == [[True]] * 8
+    browser.evaluate(click)
+    assert browser.evaluate(state) == [[False]] * 8
+    browser.evaluate(click)
+    assert browser.evaluate(state) == [[True]] * 8
+
+    labels = "document.querySelector('.plot').querySelectorAll('.ytick text').length"
+    relayout = "Plotly.relayout(document.querySelector('.plot'), %s).then(() => new Promise(requestAnimationFrame))"
+    whole = browser.evaluate(labels)
+    browser.evaluate(relayout % "{'yaxis.range[0]': -4.4, 'yaxis.range[1]': -4}")
+    assert browser.evaluate(labels) >= 2, "a zoomed logarithmic axis keeps its labels"
+    browser.evaluate(relayout % "{'yaxis.autorange': true}")
+    assert browser.evaluate(labels) == whole
+
+
+def test_unfinished_study(browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults]) -> None:
+    missing = tuple(f"fcp/sgd/pairs/train/{i}" for i in range(9))
+    results = make_results(tmp_path, [("lenet", "lbfgs-gss")], missing=missing)
+    browser.open(write(results), 390)
+    check(browser.evaluate(PROBE), 390, plots=5)
+
+
+def test_study_without_results(browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults]) -> None:
+    browser.open(write(make_results(tmp_path, [], tables={}, missing=("fcp/sgd",))), 390)
+    assert browser.evaluate("window.__errors") == []
+    assert browser.evaluate("document.querySelectorAll('.plot').length") == 0
