@@ -53,7 +53,8 @@ def test_whole_study(results: StudyResults) -> None:
         ),
         (
             {"fcp": {"sgd": 0.0, "lbfgs-gss": 0.0}},
-            "The optimizers are within a factor of 1.2 of each other in mean loss on FCP (0 by SGD and 0 by L-BFGS-GSS).",
+            "The optimizers are within a factor of 1.2 of each other in mean loss "
+            "on FCP (0 by SGD and 0 by L-BFGS-GSS).",
         ),
         (
             {"fcp": {"sgd": 1.0, "adam": 4.0, "lbfgs-gss": 2.0}, "mine": {"adam": 1.0}},

@@ -237,9 +237,11 @@ def panel_json(figure: Figure, index: int) -> str:
     """
     canvas = draw(figure, only=index)
     for trace in canvas.data:
-        for name in ("x", "y", "z"):
-            if name in trace and trace[name] is not None:
-                trace[name] = _compact(trace[name])
+        for name in sorted({"x", "y", "z"} & set(trace)):
+            values = trace[name]
+            # Plotly keeps what it has when the new values are equal, whatever their type.
+            trace[name] = None
+            trace[name] = _compact(values)
     canvas.update_layout(showlegend=False, template=None)
     text: str = canvas.to_json()
     return text
