@@ -144,6 +144,30 @@ def test_every_figure_of_the_report_has_both(make_results: Callable[..., StudyRe
             assert total == sum(len(finite(m.x, m.y)) for panel in figure.panels for m in panel.marks)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.3, 1.3, ["0.30", "0.40", "0.50", "0.70", "1.0"]),
+        (0.009, 0.075, ["0.010", "0.020", "0.030", "0.050", "0.070"]),
+        (0.001, 0.1, ["1.0×10⁻³", "2.0×10⁻³", "5.0×10⁻³", "0.010", "0.020", "0.050", "0.10"]),
+    ],
+)
+def test_narrow_logarithmic_axes_have_whole_numbers(low: float, high: float, expected: list[str]) -> None:
+    line = Line([0, 1], [low, high], "SGD", "sgd")
+    figure = Figure("a", "A", "A.", (Panel("p", Axis("t", ""), Axis("Loss", "nat", "log"), (line,)),))
+    axis = on_screen.draw(figure).layout.yaxis
+    assert list(axis.ticktext) == expected
+    assert all(0.9 * low <= tick <= 1.1 * high for tick in axis.tickvals)
+
+
+@pytest.mark.parametrize(("low", "step"), [(1e-3, 1), (1e-8, 2), (1e-15, 3)])
+def test_wide_logarithmic_axes_have_powers_of_ten(low: float, step: int) -> None:
+    line = Line([0, 1], [low, 1.0], "SGD", "sgd")
+    figure = Figure("a", "A", "A.", (Panel("p", Axis("t", ""), Axis("Loss", "nat", "log"), (line,)),))
+    axis = on_screen.draw(figure).layout.yaxis
+    assert (axis.tickmode, axis.dtick) == ("linear", step)
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]

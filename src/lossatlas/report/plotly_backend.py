@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Array, Contour, Heatmap, Line, Mark, Points
 from lossatlas.report.palette import colour_of
+from lossatlas.report.wording import number
 
 __all__ = ["draw", "panel_json", "standalone_html"]
 
@@ -124,13 +125,22 @@ def _traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap]:
             yield _grid(mark, panel)
 
 
-def _log_step(values: list[Array]) -> float | str | None:
-    """Distance of the labels on a logarithmic axis: left alone, Plotly writes digits over powers of ten."""
+def _log_ticks(values: list[Array]) -> dict[str, object]:
+    """Labels of a logarithmic axis: left alone, Plotly crowds them, or writes 5 where it means 0.005."""
     finite = np.concatenate([v[np.isfinite(v)] for v in values])
-    decades = float(np.log10(finite.max() / finite.min()))
+    low, high = float(finite.min()), float(finite.max())
+    decades = math.log10(high / low)
     if decades > 2.2:
-        return math.ceil(decades / 6)
-    return "D2" if decades > 0.5 else None
+        return {"tickmode": "linear", "tick0": 0, "dtick": math.ceil(decades / 6)}
+    if decades < 0.3:
+        return {}
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5, 7), (1, 2, 5)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        ticks = [tick for tick in ticks if 0.9 * low <= tick <= 1.1 * high]
+        if len(ticks) <= 6:
+            break
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [number(tick, 2) for tick in ticks]}
 
 
 def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
@@ -149,7 +159,7 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
         "exponentformat": "power",
     }
     if axis.scale == "log":
-        layout["dtick"] = _log_step(values)
+        layout |= _log_ticks(values)
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
         layout |= {

@@ -37,7 +37,7 @@ def _profiles(results: StudyResults) -> Figure | None:
     if not panels:
         return None
     caption = (
-        "Training loss on every straight line w(t) = (1 − t)·a + t·b between two replicas a and b of one weight set. "
+        "Training loss on every straight line w(t) = (1 − t)·a + t·b between two replicas a and b of one weight set. "
         "A flat line would join two points of one basin; a hump is a barrier between two."
     )
     return Figure("profiles", "Loss along straight lines between minima", caption, tuple(panels), columns=2)
@@ -50,8 +50,8 @@ def build(results: StudyResults) -> Section | None:
     if not drawn and (table is None or not table.rows):
         return None
     intro = Prose(
-        "Two minima lie in one basin if some path between them does not climb. The straight line is the simplest "
-        "such path; its barrier is an upper bound, as a curved path may pass lower."
+        "Two minima lie in one basin if some path between them climbs above neither. The straight line is the simplest "
+        "path; its barrier is an upper bound, as a curved path may pass lower."
     )
     blocks: list[Block] = [intro]
     if table is not None and table.rows:

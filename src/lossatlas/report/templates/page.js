@@ -64,16 +64,16 @@
   // Labels of a logarithmic axis are spaced for the whole range; a zoomed one needs spacing of its own.
   const respace = (plot, event) => {
     const change = {};
-    for (const [name, step] of Object.entries(plot.steps)) {
-      if (event[name + ".range[0]"] !== undefined) change[name + ".dtick"] = null;
-      if (event[name + ".autorange"]) change[name + ".dtick"] = step;
+    for (const [name, mode] of Object.entries(plot.modes)) {
+      if (event[name + ".range[0]"] !== undefined) change[name + ".tickmode"] = "auto";
+      if (event[name + ".autorange"]) change[name + ".tickmode"] = mode;
     }
     if (Object.keys(change).length) Plotly.relayout(plot, change);
   };
   const watch = (plot) => {
-    plot.steps = Object.fromEntries(Object.entries(plot.layout)
-      .filter(([name, axis]) => /^[xy]axis/.test(name) && axis.type === "log" && axis.dtick)
-      .map(([name, axis]) => [name, axis.dtick]));
+    plot.modes = Object.fromEntries(Object.entries(plot.layout)
+      .filter(([name, axis]) => /^[xy]axis/.test(name) && axis.type === "log" && axis.tickmode)
+      .map(([name, axis]) => [name, axis.tickmode]));
     plot.on("plotly_relayout", (event) => respace(plot, event));
   };
 
