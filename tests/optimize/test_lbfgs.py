@@ -132,6 +132,34 @@ def test_precision_is_reached_where_no_trial_is_lower(counted: Make) -> None:
     assert (again.values[0], again.gradients[0]) == (state.values[0], 1)
 
 
+def test_an_equal_loss_is_not_below_the_start(counted: Make) -> None:
+    landscape = counted(lambda x: 1 + (x - x.detach()).sum(), 2)
+    x = torch.ones(1, 2, dtype=torch.float64)
+    state = LBFGSGSS().step(landscape, LBFGSGSS().init(landscape, x))
+    assert torch.equal(state.x, x)
+    assert state.status.item() == Status.PRECISION_REACHED
+    assert (state.values.item(), state.gradients.item()) == (1 + 40, 1)
+
+
+def test_a_step_that_would_rise_forgets_the_history(quadratic: Make, points: Make) -> None:
+    landscape, optimizer = quadratic(4, 10.0), LBFGSGSS()
+    state = optimizer.init(landscape, points(1, 4))
+    for _ in range(3):
+        state = optimizer.step(landscape, state)
+    assert state.pairs.count.item() == 3
+    # Corrections of no weight and a scale of -1 turn the direction into +g.
+    weightless = tuple(torch.full_like(p, 1e30) for p in state.pairs.products)
+    pairs = replace(state.pairs, products=weightless, scales=tuple(-torch.ones_like(s) for s in weightless))
+    torch.testing.assert_close(pairs.direction(state.gradient, 1e-6), state.gradient)
+    upside_down = replace(state, pairs=pairs)
+    after = optimizer.step(landscape, upside_down)
+    assert after.value < state.value
+    # Only the pair of the step along -g, which replaced the one uphill, is in use.
+    assert after.pairs.count.item() == 1
+    ratio = (after.x - state.x) / state.gradient
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-9, atol=0)
+
+
 class Disagreeing:
     """A landscape whose loss, evaluated with the gradient, rounds up wherever it is not at the start."""
 

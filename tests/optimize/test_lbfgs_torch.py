@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 
@@ -80,6 +81,20 @@ def test_a_stored_optimizer_resumes_to_the_same_bits(valley: Make, points: Make)
     assert second.backward == 15
 
 
+def test_a_copied_optimizer_goes_on_as_the_original(valley: Make, points: Make) -> None:
+    f, loops = valley(4).f, []
+    first = Loop(f, [nn.Parameter(points(1, 4)[0])])
+    for _ in range(5):
+        first.step()
+    second = copy.deepcopy(first)
+    for loop in (first, second):
+        for _ in range(5):
+            loop.step()
+        loops.append(loop.tensors[0].detach())
+    assert torch.equal(*loops)
+    assert second.backward == first.backward == 11
+
+
 def test_frozen_unused_and_tied_parameters() -> None:
     torch_state = torch.random.get_rng_state()
     source = torch.Generator().manual_seed(0)
@@ -154,6 +169,18 @@ def test_a_finished_optimizer_evaluates_nothing() -> None:
     counts = loop.forward, loop.backward
     assert float(loop.step()) == 2.0
     assert (loop.forward, loop.backward) == counts
+
+
+def test_a_failed_step_leaves_weights_and_gradient_of_the_start() -> None:
+    # The loss never changes, whatever its gradient says.
+    w = nn.Parameter(torch.tensor([1.0, -3.0], dtype=DOUBLE))
+    loop = Loop(lambda w: 1 + (w**2 - (w**2).detach()).sum(), [w], values=False, retry_evaluations=6)
+    loop.step()
+    assert loop.optimizer.progress is not None
+    assert loop.optimizer.progress.status.item() == Status.PRECISION_REACHED
+    assert w.tolist() == [1.0, -3.0]
+    assert w.grad is not None
+    assert w.grad.tolist() == [2.0, -6.0]
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_weights() -> None:

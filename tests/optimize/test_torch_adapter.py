@@ -156,6 +156,19 @@ def test_a_diverged_row_is_frozen_and_disturbs_nobody(counted: Make, points: Mak
     assert torch.equal(together.x[[0, 2]], alone.x)
 
 
+@pytest.mark.parametrize("factory", [LayerScaled, torch.optim.AdamW, torch.optim.SGD])
+def test_the_landscape_keeps_its_gradient(counted: Make, points: Make, factory: Any) -> None:
+    landscape, x = counted(network_loss, 9, torch.float64, SPEC), points(2, 9)
+    kept = landscape.value_and_grad(x)
+    copies = [t.clone() for t in kept]
+    landscape.value_and_grad = lambda rows: kept
+    optimizer = TorchOptimizer(factory, lr=0.1)
+    state = optimizer.init(landscape, x)
+    for _ in range(3):
+        state = optimizer.step(landscape, state)
+    assert all(torch.equal(a, b) for a, b in zip(kept, copies, strict=True))
+
+
 def test_a_point_that_overflows_is_not_taken(counted: Make) -> None:
     landscape = counted(lambda x: x.sum(), 1, torch.float32)
     optimizer = TorchOptimizer(torch.optim.SGD, lr=3e38)

@@ -231,6 +231,10 @@ class LBFGSGoldenSection(torch.optim.Optimizer):
         tree = state_dict["row"]
         self._row = None if tree is None else LBFGSState.from_tree(tree, device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch copies and pickles only what it knows about.
+        return {**super().__getstate__(), "_row": self._row}
+
     def _algorithm(self) -> LBFGSGSS:
         """The constants as they are now: users may change a group's entries between steps."""
         constants = {k: v for k, v in self.param_groups[0].items() if k in LBFGSGSS.__dataclass_fields__}

@@ -184,13 +184,8 @@ class TorchOptimizer:
         x, active = state.x, state.active
         value, gradient = masked_value_and_grad(landscape, x, active)
         good = active & value.isfinite() & all_rows_finite(gradient)
-        if not bool(good.all()):
-            gradient = torch.where(good[:, None], gradient, torch.zeros_like(gradient))
         moved = self._move_rows(engine, gradient, good, x) if state.shapes else self._move_all(engine, gradient)
         new_x, good, status = settle_gradient_step(state, moved, value, good)
-        if not bool(good.all()) and state.shapes is None:
-            with torch.no_grad():
-                engine.parameters[0][0].copy_(new_x)
         engine.steps = state.steps + 1
         return replace(
             state,
