@@ -238,11 +238,11 @@ def _fields_at(location: Iterable[int | str]) -> list[str]:
     """Names of the fields of the model at a place in the configuration."""
     model: Any = StudyConfig
     for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            annotation = model.model_fields[str(part)].annotation if part in model.model_fields else None
+        # A dictionary's key (the name of a network) is no field: the model of its values is at hand already.
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            annotation = model.model_fields[str(part)].annotation
             arguments = [a for a in getattr(annotation, "__args__", ()) if a is not type(None)]
             model = arguments[-1] if arguments else annotation
-        # a dictionary's key: its values have the model already at hand
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
