@@ -119,7 +119,9 @@ def make_tables(experiments: tuple[Experiment, ...]) -> dict[str, Table]:
         )
         for name, pairs in e.pairs.items():
             values = [pair.path.barrier for pair in pairs]
-            barriers.append((e.network, e.optimizer, name, len(values), float(np.mean(values)), float(np.max(values))))
+            barriers.append(
+                (e.network, e.optimizer, name, "linear", len(values), float(np.mean(values)), float(np.max(values)))
+            )
         replicas.extend(
             (e.network, e.optimizer, r.index, r.status, r.kept, r.steps, r.values, r.gradients)
             for r in e.ensemble.replicas
@@ -150,6 +152,7 @@ def make_tables(experiments: tuple[Experiment, ...]) -> dict[str, Table]:
             (
                 *text,
                 Column("weight_set", "Weight set"),
+                Column("method", "Path"),
                 Column("pairs", "Pairs", "", "d"),
                 Column("barrier_mean", "Mean barrier", "", ".3g"),
                 Column("barrier_max", "Highest", "", ".3g"),

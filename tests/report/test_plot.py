@@ -92,15 +92,13 @@ def test_long_curves_keep_their_ends(ensemble: Ensemble) -> None:
 
 
 def test_unit_of_the_loss(ensemble: Ensemble) -> None:
-    stated = dataclasses.replace(ensemble, settings={"loss_unit": "eV"})
-    assert plot(stated).panels[0].y.unit == "eV"
-    assert ensemble.curves is not None
-    bare = dataclasses.replace(
-        ensemble,
-        train=dataclasses.replace(ensemble.train, scores={}),
-        curves=dataclasses.replace(ensemble.curves, values={"train_loss": ensemble.curves.values["train_loss"]}),
-    )
-    assert plot(bare).panels[0].y.unit == "MSE"
+    def unit(**changes: object) -> str:
+        return plot(dataclasses.replace(ensemble, **changes)).panels[0].y.unit  # type: ignore[arg-type]
+
+    assert unit() == "nat"
+    assert unit(settings={"loss_unit": "eV"}) == "eV"
+    assert unit(settings={"loss_unit": ""}) == ""
+    assert unit(settings={"loss_unit": ""}, problem="autoencoder") == "MSE"
 
 
 @pytest.mark.parametrize("wrong", [3, [], "path", [1, 2]])

@@ -20,12 +20,15 @@ DRAWN_STEPS = 300
 
 
 def loss_unit(ensemble: Ensemble) -> str:
-    """Unit of the loss: what the settings say, else nat where there are accuracies, else MSE."""
+    """Unit of the loss: what the settings say, else MSE for the autoencoder, else nat where there are accuracies."""
     stated = ensemble.settings.get("loss_unit")
-    if isinstance(stated, str):
-        return stated
-    classifies = ensemble.curves is not None and any("accuracy" in name for name in ensemble.curves.values)
-    return "nat" if classifies or "train_accuracy" in ensemble.train.scores else "MSE"
+    if stated:
+        return str(stated)
+    if ensemble.problem == "autoencoder":
+        return "MSE"
+    curves = ensemble.curves.values if ensemble.curves is not None else {}
+    classifies = any("accuracy" in name for name in (*curves, *ensemble.train.scores))
+    return "nat" if classifies and stated is None else ""
 
 
 def time_axis(ensembles: Sequence[Ensemble]) -> Axis:

@@ -12,6 +12,7 @@ from lossatlas.report.curves import loss_unit
 from lossatlas.report.figure import Axis, Panel
 from lossatlas.report.marks import Line, Mark, Points, Values
 from lossatlas.report.palette import marker_of
+from lossatlas.report.records import means
 from lossatlas.report.wording import optimizer_name
 from lossatlas.study.results import Experiment, Pair
 
@@ -77,17 +78,6 @@ def _spread(count: int, position: int) -> Values:
     return position + (0.5 * offsets if count > 1 else np.zeros(count))
 
 
-def _stored_mean(table: Table | None, experiment: Experiment, weight_set: str) -> float | None:
-    if table is None or "barrier_mean" not in [column.key for column in table.columns]:
-        return None
-    wanted = (experiment.network, experiment.optimizer, weight_set)
-    for record in table.records():
-        if (record.get("network"), record.get("optimizer"), record.get("weight_set")) == wanted:
-            value = record["barrier_mean"]
-            return None if value is None else float(value)
-    return None
-
-
 def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | None = None) -> Panel | None:
     """Barriers of all straight lines of one network, a row of points per optimizer and weight set.
 
@@ -100,7 +90,7 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
         The panel; None where there are no such paths.
     """
     points: list[Mark] = []
-    means: list[tuple[float, int]] = []
+    ticks: list[tuple[float, int]] = []
     categories: list[str] = []
     for weight_set, words in SET_NAMES.items():
         for experiment in experiments:
@@ -113,13 +103,14 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
             members = tuple(_pair_name(experiment, pair) for pair in pairs)
             marker = marker_of(experiment.optimizer)
             points.append(Points(barriers, _spread(len(barriers), row), name, experiment.optimizer, marker, members))
-            mean = _stored_mean(table, experiment, weight_set)
-            if mean is not None and np.isfinite(mean):
-                means.append((mean, row))
+            stored = means(table, "barrier_mean", weight_set=weight_set, method="linear")
+            mean = stored.get(experiment.network, {}).get(experiment.optimizer)
+            if mean is not None:
+                ticks.append((mean, row))
     if not points:
         return None
-    if means:
-        points.append(Points([m for m, _ in means], [row for _, row in means], "mean", "neutral", "tick"))
+    if ticks:
+        points.append(Points([mean for mean, _ in ticks], [row for _, row in ticks], "mean", "neutral", "tick"))
     values = np.concatenate([np.asarray(mark.x) for mark in points])
     wide = values.min() > 0 and values.max() / values.min() > 100
     x = Axis("Barrier", loss_unit(experiments[0].ensemble), "log" if wide else "linear")

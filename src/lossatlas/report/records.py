@@ -18,7 +18,7 @@ def means(table: Table | None, key: str, **wanted: str) -> dict[str, dict[str, f
     Args:
         table: a table with the columns ``network`` and ``optimizer``; None gives nothing.
         key: the column wanted.
-        wanted: further columns and the value they must have, such as ``weight_set="train"``.
+        wanted: the value that further columns must have, such as ``weight_set="train"``, where there are such columns.
 
     Returns:
         ``{network: {optimizer: number}}`` without empty and NaN cells; empty where the table has no such column.
@@ -28,7 +28,7 @@ def means(table: Table | None, key: str, **wanted: str) -> dict[str, dict[str, f
         value = record.get(key)
         if not isinstance(value, int | float) or not math.isfinite(value):
             continue
-        if all(record.get(column) == content for column, content in wanted.items()):
+        if all(record.get(column, content) == content for column, content in wanted.items()):
             found.setdefault(str(record.get("network")), {})[str(record.get("optimizer"))] = float(value)
     return found
 

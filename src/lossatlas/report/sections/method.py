@@ -62,6 +62,7 @@ def _run(results: StudyResults) -> Definitions:
     rows = [("recipe", results.name)]
     if provenance.get("seed") is not None:
         rows.append(("seed", str(provenance["seed"])))
+    rows += [(key, str(provenance[key])) for key in ("device", "threads") if provenance.get(key) is not None]
     seconds = provenance.get("seconds")
     if isinstance(seconds, int | float):
         rows.append(("time", duration(seconds)))

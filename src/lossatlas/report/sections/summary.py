@@ -64,7 +64,7 @@ def _outcome(tables: Mapping[str, Table]) -> list[str]:
         _accuracies(means(losses, "test_accuracy_mean")),
         compare(
             "mean barrier on straight lines between training-set minima",
-            means(barriers, "barrier_mean", weight_set="train"),
+            means(barriers, "barrier_mean", weight_set="train", method="linear"),
         ),
     ]
     return [sentence for sentence in sentences if sentence]
