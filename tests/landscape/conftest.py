@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from sample_networks import NETWORKS, PLAIN, rows_of
 from torch import Tensor
 
 from lossatlas.core.randomness import generator
@@ -28,6 +30,11 @@ class Case(NamedTuple):
 def draw(dim: int, low: float = -1.0, high: float = 1.0) -> Tensor:
     """Points uniformly in a box, ``(6, dim)``."""
     return low + (high - low) * torch.rand(6, dim, dtype=FLOAT64, generator=generator("contract points", dim))
+
+
+def network_points(name: str) -> Tensor:
+    """Points near a network's initial weights, ``(6, d)``."""
+    return rows_of(NETWORKS[name](dtype=FLOAT64, numerics=PLAIN), 6)
 
 
 def torch_chain(x: Tensor) -> Tensor:
@@ -77,6 +84,10 @@ CASES: list[Case] = [
         lambda: from_function(numpy_chain, 4, numpy_chain_grad, batched=True),
         draw(4),
         1e-7,
+    ),
+    *(
+        Case(f"network: {name}", partial(NETWORKS[name], dtype=FLOAT64, numerics=PLAIN), network_points(name))
+        for name in ("normalised", "attention")
     ),
 ]
 

@@ -50,8 +50,8 @@ class AffineRows:
     directions: Tensor
 
     def __post_init__(self) -> None:
-        k, d = self.coefficients.shape[-1], self.base.shape[-1]
-        if self.base.ndim != 1 or self.directions.shape != (k, d):
+        fits = self.base.ndim == 1 and self.coefficients.ndim >= 1 and self.directions.ndim == 2
+        if not fits or self.directions.shape != (self.coefficients.shape[-1], self.base.shape[0]):
             raise InputError(
                 "expected base (d,), coefficients (*b, k) and directions (k, d), got "
                 f"{tuple(self.base.shape)}, {tuple(self.coefficients.shape)}, {tuple(self.directions.shape)}"
@@ -76,8 +76,8 @@ class AffineRows:
 
     def chunk(self, start: int, stop: int) -> Tensor:
         """Make rows ``start:stop`` of the flattened batch, ``-> (stop - start, d)``."""
-        flat = self.coefficients.reshape(-1, self.coefficients.shape[-1])[start:stop]
-        return self.base + flat @ self.directions
+        flat = self.coefficients.flatten(0, -2) if self.coefficients.ndim > 1 else self.coefficients[None]
+        return self.base + flat[start:stop] @ self.directions
 
     def dense(self) -> Tensor:
         """Make all rows at once, ``-> (*b, d)``."""

@@ -133,7 +133,7 @@ class Evaluator:
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
         count = 0
-        size = self.row_chunk(name, gradient, slices)
+        size = min(self.row_chunk(name, gradient, slices), max(n, 1))
         # Batches outer, rows inner: one pass over the data whatever the number of rows, each chunk warm in the cache.
         for number, batch in enumerate(self._batches(per_row)):
             start = 0
@@ -244,7 +244,8 @@ class Evaluator:
 
 def _take_rows(x: Rows, where: slice) -> Tensor:
     if isinstance(x, Tensor):
-        return x.reshape(-1, x.shape[-1])[where].detach()
+        # Contiguous: batch_norm's backward in eval mode reads a strided weight as if it were not (PyTorch 2.13, CPU).
+        return x.reshape(-1, x.shape[-1])[where].detach().contiguous()
     return x.chunk(where.start, where.stop)
 
 

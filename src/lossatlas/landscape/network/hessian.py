@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,11 +26,16 @@ HVP_METHODS = (
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
     """Kernels written in differentiable pieces: math attention, no fused recurrent cells."""
-    with ExitStack() as stack:
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-        yield
+    onednn, cudnn = torch.backends.mkldnn, torch.backends.cudnn
+    # set_flags, not flags(): the latter also touches TF32 settings and warns where there is no such hardware.
+    onednn_before, cudnn_before = onednn.set_flags(False)[0], cudnn.enabled
+    cudnn.enabled = False
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        onednn.set_flags(onednn_before)
+        cudnn.enabled = cudnn_before
 
 
 def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[str, Tensor], batch: Any) -> Tensor:
@@ -39,7 +44,7 @@ def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[
     product = torch.zeros_like(row)
     with torch.enable_grad():
         loss = program.loss_sum(leaves, buffers, batch)
-        if not loss.requires_grad:
+        if not loss.requires_grad:  # does not depend on the parameters
             return product
         first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
         along = sum(
@@ -50,8 +55,10 @@ def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[
             ),
             start=torch.zeros((), dtype=row.dtype, device=row.device),
         )
-        if not along.requires_grad:  # the loss is linear in its parameters
-            return product
+        if not along.requires_grad:
+            # Either the loss is linear, or a custom function hides that it has no second derivative; autograd answers
+            # zero to both, differences tell them apart.
+            raise NotImplementedError
         second = torch.autograd.grad(along, list(leaves.values()), allow_unused=True)
     for target, part in zip(spec.unflatten(product).values(), second, strict=True):
         if part is not None:

@@ -1,0 +1,85 @@
+"""Problems: initial weights that depend on seed and number alone, the user's own models, round trips."""
+
+from __future__ import annotations
+
+import pytest
+import sample_networks as nets
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lossatlas import problems
+from lossatlas.core.errors import ConfigurationError, InputError
+from lossatlas.landscape import Numerics
+from lossatlas.problems import Problem
+
+
+@pytest.mark.parametrize("name", problems.problems)
+def test_initial_weights_depend_on_seed_and_number_alone(name: str) -> None:
+    problem = problems.get(name, train_size=32, test_size=16)
+    state = torch.random.get_rng_state()
+    many = problem.initial_weights(7, range(5))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(problem.initial_weights(7, [3])[0], many[3])
+    assert torch.equal(problems.get(name, train_size=32, test_size=16).initial_weights(7, [4, 0])[1], many[0])
+    assert torch.equal(problem.with_numerics(Numerics(data_chunk=8, row_chunk=1)).initial_weights(7, range(5)), many)
+    assert not torch.equal(problem.initial_weights(8, [3])[0], many[3])
+    assert len({tuple(row[:3].tolist()) for row in many}) == 5
+    double = problems.get(name, train_size=32, test_size=16, dtype=torch.float64).initial_weights(7, range(5))
+    assert torch.equal(double.float(), many)
+
+
+def test_the_digits_problem_has_the_published_sizes() -> None:
+    problem = problems.get("autoencoder")
+    assert (problem.train.samples, problem.test.samples, problem.dim) == (1437, 360, 52_224)
+    x = problem.initial_weights(0, [0])
+    inputs = problem._data["train"][0]  # type: ignore[index]
+    module = problem.module(x[0])
+    expected = F.mse_loss(module(inputs), inputs.flatten(1))
+    assert float(problem.train.value(x)[0]) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert set(problem.train.metrics(x)) == {"loss"}
+
+
+def test_a_users_module_is_redrawn_and_left_alone() -> None:
+    module = nets.Normalised()
+    before = {name: t.clone() for name, t in module.state_dict().items()}
+    problem = Problem("mine", module, F.cross_entropy, train=nets.vectors(), test=nets.vectors())
+    rows = problem.initial_weights(0, range(3))
+    assert rows.shape == (3, problem.dim)
+    assert not torch.equal(rows[0], rows[1])
+    assert all(torch.equal(t, before[name]) for name, t in module.state_dict().items())
+
+
+def test_models_that_cannot_be_redrawn_are_refused() -> None:
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.w
+
+    with pytest.raises(InputError, match="pass a function that builds the model"):
+        Problem("mine", Bare(), F.mse_loss, train=(torch.ones(2, 3),) * 2, test=(torch.ones(2, 3),) * 2)
+    with pytest.raises(InputError, match=r"expected a function that builds an nn\.Module, got int"):
+        Problem("mine", lambda: 3, F.mse_loss, train=(torch.ones(2, 3),) * 2, test=(torch.ones(2, 3),) * 2)  # type: ignore[arg-type,return-value]
+    fine = Problem("mine", Bare, F.mse_loss, train=(torch.ones(2, 3),) * 2, test=(torch.ones(2, 3),) * 2)
+    assert fine.dim == 3
+
+
+def test_landscapes_by_name() -> None:
+    problem = problems.get("fcp", train_size=40, test_size=16, validation=0.25)
+    assert problem.landscape("validation").samples > 0
+    with pytest.raises(InputError, match="'train', 'test' or 'validation'"):
+        problem.landscape("training")
+    with pytest.raises(InputError, match="hold some out"):
+        _ = problems.get("fcp", train_size=40, test_size=16).validation
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'autoencoder'"):
+        problems.get("autoencder")
+    with pytest.raises(ConfigurationError, match="did you mean 'digits'"):
+        problems.get("fcp", data="digit")
+    with pytest.raises(ConfigurationError, match="options of model 'fcp'"):
+        problems.get("fcp", depth=3)
