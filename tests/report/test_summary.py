@@ -52,6 +52,11 @@ def test_whole_study(results: StudyResults) -> None:
             "SGD has the lower mean loss on FCP (0 against 0.50 by L-BFGS-GSS).",
         ),
         (
+            {"fcp": {"sgd": 0.0, "lbfgs-gss": 0.5}, "lstm": {"sgd": 1.0, "lbfgs-gss": 2.0}},
+            "SGD has the lower mean loss on FCP (0 against 0.50 by L-BFGS-GSS) "
+            "and LSTM (1.0 against 2.0 by L-BFGS-GSS).",
+        ),
+        (
             {"fcp": {"sgd": 0.0, "lbfgs-gss": 0.0}},
             "The optimizers are within a factor of 1.2 of each other in mean loss "
             "on FCP (0 by SGD and 0 by L-BFGS-GSS).",
@@ -90,6 +95,7 @@ def test_each_network_is_said_of_the_right_optimizer(values: dict[str, dict[str,
 def test_one_optimizer(make_results: Callable[..., StudyResults], tmp_path: Path) -> None:
     done, training, *_ = sentences(make_results(tmp_path, [("fcp", "sgd"), ("lenet", "sgd")]))
     assert done.startswith("Two networks (FCP and LeNet) were trained by SGD on digits")
+    assert "9 runs, all kept." in done
     assert training.startswith("Mean training loss with one optimizer only: FCP 6.8×10⁻⁴ by SGD and LeNet")
 
 

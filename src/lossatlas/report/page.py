@@ -76,7 +76,7 @@ def _panel_height(figure: Figure) -> int:
 
 def _unbroken(text: str) -> Markup:
     """Keep names and numbers with units on one line."""
-    escaped = str(escape(text))
+    escaped = re.sub(r"(?<=\d) (?=(?:s|min|h|%)(?!\w))", "\u00a0", str(escape(text)))
     return Markup(re.sub(r"\b[A-Z]-[A-Z]+(?:-[A-Z]+)*\b", r'<span class="nowrap">\g<0></span>', escaped))
 
 

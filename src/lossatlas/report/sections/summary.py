@@ -50,7 +50,8 @@ def _done(results: StudyResults) -> str:
     count = f"{spelled(len(networks)).capitalize()} networks ({listing(networks)}) were"
     text = f"{f'{networks[0]} was' if len(networks) == 1 else count} trained by {listing(optimizers)}{on}"
     if runs:
-        text += f": {runs} runs, of which {kept} are kept" + (f" and {diverged} diverged" if diverged else "")
+        text += f": {runs} runs, all kept" if kept == runs else f": {runs} runs, of which {kept} are kept"
+        text += f" and {diverged} diverged" if diverged else ""
     seconds = results.provenance.get("seconds")
     text += f". It took {duration(seconds)}" if isinstance(seconds, int | float) and seconds > 0 else ""
     return text + "."
@@ -120,6 +121,9 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
 
 def _win(noun: str, best: str, on: list[str], factors: list[float], *, many: bool) -> str:
     text = f"{optimizer_name(best)} has the {'lowest' if many else 'lower'} {noun} on {listing(on)}"
+    if len(factors) < len(on):
+        # Nothing is a multiple of zero, and a factor for some networks would be read as one for all.
+        return text
     shown = list(dict.fromkeys(factor(value) for value in sorted(factors)))
     if len(shown) == 1:
         text += f", by a factor of {shown[0]}"
