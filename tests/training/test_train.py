@@ -49,16 +49,7 @@ def test_an_interrupted_run_continues_with_the_same_bits(optimizer: str, stop: i
             raise _Killed
 
     with pytest.raises(_Killed):
-        train(
-            digits(),
-            optimizer,
-            replicas=3,
-            seed=1,
-            checkpoint=file,
-            checkpoint_seconds=0,
-            progress=kill,
-            **RUNS[optimizer],
-        )
+        train(digits(), optimizer, replicas=3, seed=1, **store, progress=kill, **RUNS[optimizer])
     continued = train(digits(), optimizer, replicas=3, seed=1, checkpoint=file, checkpoint_seconds=0, **RUNS[optimizer])
     assert bit_equal(continued.to_tree(), straight.to_tree())
 
@@ -156,57 +147,55 @@ def test_record_every_keeps_the_last_point() -> None:
     assert ensemble.curves.steps.tolist() == [0, 3, 6, 7]
 
 
-class Exploding(nn.Module):
-    """Finite at most initial weights, and beyond a threshold not."""
+class Fused(nn.Module):
+    """A classifier with a fuse that burns down by the learning rate at every step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(4, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(x)
+        self.fuse = nn.Parameter(2 * torch.randn(()))
 
 
-def _exploding(limit: float) -> Problem:
-    g = generator("exploding")
+def _explosive(limit: float) -> Problem:
+    """The loss becomes NaN when a replica's fuse is below ``-limit``."""
+    g = generator("explosive")
     data = (torch.randn(32, 4, generator=g), torch.randint(0, 2, (32,), generator=g))
 
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(output, target) + torch.where(output.abs().max() > limit, torch.nan, 0.0)
+    def forward(model: Any, batch: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        return (model.fc(batch[0]), model.fuse), batch[1]
 
-    return Problem("exploding", Exploding, loss, train=data, test=data, numerics=PLAIN)
+    def loss(output: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        logits, fuse = output
+        return F.cross_entropy(logits, target) + fuse + torch.where(fuse < -limit, torch.nan, 0.0)
 
-
-def healthy_module(ensemble: Ensemble, index: int) -> nn.Module:
-    """The network of one replica at its training minimum."""
-    return _exploding(limit=1e9).module(ensemble[index])
+    return Problem("explosive", Fused, loss, train=data, test=data, forward=forward, numerics=PLAIN)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_diverged_replicas_are_named_and_left_out(optimizer: str) -> None:
-    # Outputs grow while the data are fitted: with this limit some replicas cross it and some do not.
-    run = {"epochs": 12, "batch_size": 8, "options": {"lr": 0.2 if optimizer == "adam" else 0.9}}
-    healthy = train(_exploding(limit=1e9), optimizer, replicas=8, **run)
-    inputs = _exploding(limit=1e9)._data["train"][0]
-    reach = [float(healthy_module(healthy, i)(inputs).abs().max()) for i in range(8)]
-    ensemble = train(_exploding(limit=sorted(reach)[4]), optimizer, replicas=8, **run)
-    lost = [r.index for r in ensemble.diverged]
-    assert 0 < len(lost) < 8
-    assert all(not ensemble.replicas[i].kept and "no longer finite" in ensemble.replicas[i].reason for i in lost)
-    assert len(ensemble) == 8 - len(lost)
+    problem = _explosive(limit=3.0)
+    run: dict[str, Any] = {"epochs": 12, "batch_size": 8, "options": {"lr": 0.05}}
+    fuse = problem.spec.unflatten(problem.initial_weights(0, range(8)))["fuse"]
+    # Both methods move the fuse by lr per step: its gradient is 1.
+    expected = (fuse - 0.05 * 4 * 12 < -3.0).nonzero().flatten().tolist()
+    assert 0 < len(expected) < 8
+    ensemble = train(problem, optimizer, replicas=8, **run)
+    assert [r.index for r in ensemble.diverged] == expected
+    assert all(not ensemble.replicas[i].kept and "no longer finite" in ensemble.replicas[i].reason for i in expected)
+    assert len(ensemble) == 8 - len(expected)
     assert bool(torch.isfinite(ensemble.train.weights).all())
     assert bool(torch.isfinite(ensemble.train.scores["train_loss"]).all())
-    kept = [r.index for r in ensemble.kept]
-    assert torch.equal(ensemble.train.weights, healthy.train.weights[kept])
+    healthy = train(_explosive(limit=1e9), optimizer, replicas=8, **run)
+    assert torch.equal(ensemble.train.weights, healthy.train.weights[[r.index for r in ensemble.kept]])
 
 
 def test_nothing_finite_is_an_error_and_not_an_ensemble() -> None:
     with pytest.raises(DivergenceError, match="finite loss at the initial weights"):
-        train(_exploding(limit=0.0), "sgd", replicas=2, epochs=2, batch_size=8)
+        train(_explosive(limit=-100.0), "sgd", replicas=2, epochs=2, batch_size=8)
     with pytest.raises(DivergenceError, match="finite loss at the initial weights"):
-        train(_exploding(limit=0.0), "lbfgs-gss", replicas=2, iterations=2)
+        train(_explosive(limit=-100.0), "lbfgs-gss", replicas=2, iterations=2)
     with pytest.raises(DivergenceError, match="lower the learning rate"):
-        train(_exploding(limit=4.0), "sgd", replicas=2, epochs=20, batch_size=8, options={"lr": 50.0})
+        train(_explosive(limit=20.0), "sgd", replicas=2, epochs=4, batch_size=8, options={"lr": 50.0})
 
 
 def test_a_method_of_the_users_own() -> None:
