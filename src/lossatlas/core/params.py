@@ -44,9 +44,15 @@ class ParamSpec:
         """Read the spec of a module's trainable parameters.
 
         Raises:
-            InputError: the module has none.
+            InputError: the module has none, or a lazy one has no shape yet.
         """
-        named = [(name, tuple(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
+        trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        for name, parameter in trainable:
+            if isinstance(parameter, nn.UninitializedParameter):
+                raise InputError(
+                    f"expected parameters with shapes, got '{name}' of a lazy module: run the model once on a batch first"
+                )
+        named = [(name, tuple(p.shape)) for name, p in trainable]
         if not named:
             raise InputError(
                 f"expected a model with trainable parameters, got {type(module).__name__} with none: "
@@ -79,11 +85,11 @@ class ParamSpec:
         Raises:
             InputError: the last axis is not d long.
         """
-        if x.shape[-1] != self.dim:
+        if x.ndim == 0 or x.shape[-1] != self.dim:
             raise InputError(f"expected rows of {self.dim} parameters, got shape {tuple(x.shape)}")
         parts = torch.split(x, list(self.sizes), dim=-1)
         return {
-            name: part.reshape(*x.shape[:-1], *shape)
+            name: part.reshape((*x.shape[:-1], *shape))
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
@@ -93,7 +99,7 @@ class ParamSpec:
         The result is a copy: writing to it never changes the module.
 
         Raises:
-            InputError: a name is missing or a shape differs.
+            InputError: a name is missing, a shape differs, or leading axes disagree.
         """
         if isinstance(tensors, nn.Module):
             tensors = dict(tensors.named_parameters())
@@ -109,6 +115,9 @@ class ParamSpec:
                     "these are weights of another network"
                 )
             pieces.append(tensor.reshape(*batch, size))
+        if len({piece.shape[:-1] for piece in pieces}) > 1:
+            shapes = {name: tuple(tensors[name].shape) for name in self.names}
+            raise InputError(f"expected the same leading axes for every parameter, got shapes {shapes}")
         return torch.cat(pieces, dim=-1).clone()
 
     def to_json(self) -> list[list[Any]]:
