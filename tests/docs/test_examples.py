@@ -108,6 +108,19 @@ def test_commands_and_targets_exist():
     assert {"run", "plan", "status", "report", "list", "get"} <= seen
 
 
+def test_the_reference_covers_every_package():
+    """Every package has its page, and every name that a page shows can be imported."""
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")}
+    packages = {folder.parent.name for folder in PACKAGE.glob("*/__init__.py")} - {"cli"}
+    assert set(pages) == packages
+    for package, text in pages.items():
+        for target in re.findall(r"^::: (\S+)$", text, re.MULTILINE):
+            parent, _, name = target.rpartition(".")
+            found = import_module(parent)
+            # A function may share its module's name: then the package shows the function.
+            assert hasattr(found, name) or import_module(target), f"{target} in {package}"
+
+
 def test_citation_file_agrees_with_the_project():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     top = dict(re.findall(r"^([a-z-]+): +(\S.*)$", citation, re.MULTILINE))
