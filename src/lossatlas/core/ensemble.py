@@ -212,9 +212,15 @@ class Ensemble:
 
     def save(self, path: str | Path) -> None:
         """Store the ensemble as ``PATH.json`` with its tensors beside it."""
-        save_tree(Path(path).with_suffix(".json"), self.to_tree())
+        save_tree(_json_file(path), self.to_tree())
 
     @classmethod
     def load(cls, path: str | Path) -> Ensemble:
         """Read an ensemble written by :meth:`save`."""
-        return cls.from_tree(load_tree(Path(path).with_suffix(".json")))
+        return cls.from_tree(load_tree(_json_file(path)))
+
+
+def _json_file(path: str | Path) -> Path:
+    # Not with_suffix: "lr0.1" and "lr0.2" are two ensembles.
+    path = Path(path)
+    return path if path.suffix == ".json" else path.with_name(f"{path.name}.json")

@@ -110,7 +110,7 @@ def _pack(value: Tree, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_pack(v, tensors) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
+        return {"$float": repr(float(value))}  # numpy's floats spell themselves differently
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise StorageError(
@@ -139,10 +139,11 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Tree:
 def _tensor_file(path: Path) -> Path | None:
     """Return the tensor file that the JSON at ``path`` names, if there is one."""
     try:
-        name = str(json.loads(path.read_text())["tensors"]["file"])
+        name = str(json.loads(path.read_text(encoding="utf-8"))["tensors"]["file"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return path.parent / name
+    # It will be deleted: a damaged or edited JSON must not name a file of somebody else.
+    return path.parent / name if name.startswith(f"{path.stem}-") and name == Path(name).name else None
 
 
 def save_tree(path: Path, tree: Tree) -> None:
@@ -188,21 +189,22 @@ def load_tree(path: Path) -> Tree:
         StorageError: a file is missing, damaged or of an unknown format.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = document.get("format")
         packed, where = document["content"], document["tensors"]
         blob = (path.parent / where["file"]).read_bytes()
+        whole = hashlib.sha256(blob).hexdigest() == where["sha256"] and digest(packed) == document["content_sha256"]
     except FileNotFoundError as error:
         raise StorageError(f"expected the stored result {error.filename}, got no such file") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(
             f"expected a stored result in {path}, got {error!r}: delete the file to have it made again"
         ) from error
-    if document.get("format") != _FORMAT:
+    if version != _FORMAT:
         raise StorageError(
-            f"expected format {_FORMAT} in {path}, got {document.get('format')}: "
-            "it was written by another version of lossatlas"
+            f"expected format {_FORMAT} in {path}, got {version}: it was written by another version of lossatlas"
         )
-    if hashlib.sha256(blob).hexdigest() != where["sha256"] or digest(packed) != document["content_sha256"]:
+    if not whole:
         raise StorageError(
             f"expected {path} to match its checksum, got different content: "
             "the file was damaged or edited; delete it to have it made again"
@@ -232,7 +234,8 @@ def bit_equal(a: Tree, b: Tree) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.dtype != b.dtype or a.shape != b.shape:
             return False
-        return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))
+        flat_a, flat_b = (t.detach().resolve_conj().resolve_neg().contiguous().reshape(-1) for t in (a, b))
+        return torch.equal(flat_a.view(torch.uint8), flat_b.view(torch.uint8))
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
@@ -240,5 +243,6 @@ def bit_equal(a: Tree, b: Tree) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(bit_equal(u, v) for u, v in zip(a, b, strict=True))
     if isinstance(a, float):
-        return a == b or (math.isnan(a) and math.isnan(b))
+        # Zero equals minus zero, but their bits differ.
+        return (a == b and math.copysign(1, a) == math.copysign(1, b)) or (math.isnan(a) and math.isnan(b))
     return bool(a == b)

@@ -28,7 +28,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         return torch.device("cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(f"expected a device such as 'cpu' or 'cuda', got '{device}'") from error
     if resolved.type == "cuda":
         count = torch.cuda.device_count()

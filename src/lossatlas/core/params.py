@@ -50,7 +50,8 @@ class ParamSpec:
         for name, parameter in trainable:
             if isinstance(parameter, nn.UninitializedParameter):
                 raise InputError(
-                    f"expected parameters with shapes, got '{name}' of a lazy module: run the model once on a batch first"
+                    f"expected parameters with shapes, got '{name}' of a lazy module: "
+                    "run the model once on a batch first"
                 )
         named = [(name, tuple(p.shape)) for name, p in trainable]
         if not named:

@@ -47,8 +47,8 @@ class Table:
         InputError: a row has the wrong length.
 
     Example:
-        >>> table = Table("t", "Losses", "Mean over runs.", (Column("net", "Network"), Column("loss", "Loss", "nat", ".1e")),
-        ...               (("fcp", 1.25e-8),))
+        >>> columns = (Column("net", "Network"), Column("loss", "Loss", "nat", ".1e"))
+        >>> table = Table("t", "Losses", "Mean over runs.", columns, (("fcp", 1.25e-8),))
         >>> print(table.to_csv(), end="")
         net,loss
         fcp,1.25e-08

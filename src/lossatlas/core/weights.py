@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -32,16 +31,19 @@ def _read_file(path: Path) -> Any:
         if suffix == ".safetensors":
             return load_file(path)
         if suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False))
+            array = np.load(path, allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("an archive of several arrays")
+            return torch.from_numpy(array)
         if suffix in {".pt", ".pth", ".ckpt", ".bin"}:
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, ValueError, OSError, EOFError) as error:
-        raise DataError(f"expected readable weights in {path}, got '{error}': save the file again") from error
     except (pickle.UnpicklingError, RuntimeError) as error:
         raise DataError(
             f"expected plain tensors in {path}, got a file that is damaged or runs code when it is read: "
             "save model.state_dict() alone, best as .safetensors"
         ) from error
+    except Exception as error:  # damaged bytes take every reader to a different exception
+        raise DataError(f"expected readable weights in {path}, got '{error}': save the file again") from error
     raise DataError(f"expected weights as .safetensors, .pt or .npy, got {path.name}")
 
 
@@ -110,6 +112,11 @@ def read_weights(source: WeightSource, spec: ParamSpec, dtype: torch.dtype | Non
             flat = spec.flatten(_match_names(_state_dict(loaded, origin), spec, origin))
         except InputError as error:
             raise DataError(f"{origin}: {error}") from error
+    if flat.ndim != 1:
+        raise DataError(
+            f"expected one weight vector in {origin}, got a batch of {tuple(flat.shape[:-1])}: "
+            "give its members one by one"
+        )
     if not flat.is_floating_point():
         raise DataError(f"expected floating-point weights in {origin}, got {flat.dtype}")
     if not bool(torch.isfinite(flat).all()):
