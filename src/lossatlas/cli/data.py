@@ -8,6 +8,7 @@ import click
 
 from lossatlas import data as datasets
 from lossatlas.cli.console import console
+from lossatlas.cli.types import Folder
 
 __all__ = ["data"]
 
@@ -21,7 +22,7 @@ def data() -> None:
 
 @data.command(context_settings=_SETTINGS)
 @click.argument("name")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where to put the files; default: the cache folder.")
+@click.option("--data-dir", type=Folder(), help="Where to put the files; default: the cache folder.")
 def get(name: str, data_dir: Path | None) -> None:
     """Download data set NAME from its public mirrors and verify it."""
     console.print(str(datasets.download(name, data_dir=data_dir)), markup=False)

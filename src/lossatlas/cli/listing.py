@@ -8,6 +8,7 @@ import click
 
 from lossatlas import data, landscape, models, optimize, paths, problems
 from lossatlas.cli.console import print_rows
+from lossatlas.core.errors import nearest
 from lossatlas.core.registry import Registry
 from lossatlas.study import recipe_names, recipe_summary
 
@@ -30,7 +31,9 @@ _KINDS: dict[str, Callable[[], list[tuple[str, str]]]] = {
 
 
 @click.command(name="list", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("kind", type=click.Choice(list(_KINDS)))
+@click.argument("kind")
 def listing(kind: str) -> None:
-    """List problems, optimizers, landscapes, recipes, models, data sets or path finders."""
+    """List one KIND: problems, optimizers, landscapes, recipes, models, data or paths."""
+    if kind not in _KINDS:
+        raise click.UsageError(f"unknown kind '{kind}': {nearest(kind, _KINDS)}", click.get_current_context())
     print_rows(("name", "what it is"), _KINDS[kind]())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from lossatlas import __version__
-from lossatlas.core.errors import ConfigurationError, LossatlasError
+from lossatlas.core.errors import ConfigurationError, InputError, LossatlasError
 
 __all__ = ["main"]
 
@@ -62,18 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: without the program's name; default: those of the process.
     """
     try:
-        outcome = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        outcome = cli.main(
+            args=list(arguments) if arguments is not None else None, prog_name="lossatlas", standalone_mode=False
+        )
         sys.exit(outcome if isinstance(outcome, int) else 0)
     except click.exceptions.Abort:
         _fail("stopped by the user: what was finished is stored, and the same command continues", 130)
     except KeyboardInterrupt:
         _fail("stopped by the user: what was finished is stored, and the same command continues", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        sys.exit(2)
     except click.UsageError as error:
         where = f" (see '{error.ctx.command_path} -h')" if error.ctx is not None else ""
         _fail(f"{error.format_message().rstrip('.')}{where}", 2)
     except click.ClickException as error:
         _fail(error.format_message(), 1)
-    except ConfigurationError as error:
+    except (ConfigurationError, InputError) as error:
         _fail(str(error), 2)
     except LossatlasError as error:
         _fail(str(error), 1)
@@ -81,8 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output left, as `| head` does.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        _fail(
+            f"expected to use {error.filename or 'a file'}, got '{error.strerror or error}': check path and rights", 1
+        )
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch reports a lack of memory as a RuntimeError of its own.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        _fail("expected enough memory, got less: take fewer replicas, a smaller data set or fewer points", 1)
 
 
 def _fail(message: str, status: int) -> None:
-    sys.stderr.write(f"lossatlas: {message}\n")
+    # One line whatever the message quotes; what the terminal cannot show is escaped.
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
+    sys.stderr.write(f"lossatlas: {line}\n")
     sys.exit(status)

@@ -8,13 +8,14 @@ import click
 
 from lossatlas import report as reports
 from lossatlas.cli.console import console
+from lossatlas.cli.types import Folder
 from lossatlas.study import Study
 
 __all__ = ["report"]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Folder())
 def report(folder: Path) -> None:
     """Write report.html, tables/ and figures/ of the study in FOLDER from what it has stored."""
     console.print(str(reports.write(Study.open(folder).results())), markup=False)

@@ -12,6 +12,7 @@ import click
 
 from lossatlas import report as reports
 from lossatlas.cli.console import StudyProgress, console, duration, print_rows, size
+from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_config
 from lossatlas.study import plan as plan_study
 
@@ -31,7 +32,7 @@ def study() -> None:
 
 @study.command(context_settings=_SETTINGS)
 @click.argument("recipe")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the study.")
+@click.option("--out", required=True, type=Folder(), help="Folder of the study.")
 @click.option("--dry-run", is_flag=True, help="List the pieces and what is already done; compute and write nothing.")
 @_device
 @_set
@@ -65,7 +66,7 @@ def plan(recipe: str, device: str, overrides: tuple[str, ...]) -> None:
 
 
 @study.command(context_settings=_SETTINGS)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Folder())
 def status(folder: Path) -> None:
     """Show which pieces of the study in FOLDER are done."""
     _show_pieces(Study.open(folder))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lossatlas import data, optimize, paths, problems
-from lossatlas.core.errors import ConfigurationError, nearest
+from lossatlas.core.errors import ConfigurationError, InputError, nearest
 
 __all__ = [
     "DataConfig",
@@ -24,6 +26,16 @@ __all__ = [
     "recipe_names",
     "recipe_summary",
 ]
+
+
+# More than this of anything is a slip of the keyboard; the libraries below count in 64 bits and say so cryptically.
+_Count = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("expected each name once")
+    return values
 
 
 class _Strict(BaseModel):
@@ -46,8 +58,8 @@ class DataConfig(_Strict):
     name: str = "digits"
     directory: str | None = None
     validation: float = Field(default=0.0, ge=0)
-    train_size: int | None = Field(default=None, ge=1)
-    test_size: int | None = Field(default=None, ge=1)
+    train_size: _Count | None = None
+    test_size: _Count | None = None
 
 
 class OptimizerConfig(_Strict):
@@ -61,10 +73,10 @@ class OptimizerConfig(_Strict):
         options: constants of the optimizer, such as ``lr``.
     """
 
-    iterations: int | None = Field(default=None, ge=1)
-    epochs: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    record_every: int = Field(default=1, ge=1)
+    iterations: _Count | None = None
+    epochs: _Count | None = None
+    batch_size: _Count = 64
+    record_every: _Count = 1
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -78,8 +90,8 @@ class NetworkConfig(_Strict):
         optimizers: by name.
     """
 
-    replicas: int = Field(default=6, ge=1)
-    keep: int | None = Field(default=None, ge=1)
+    replicas: _Count = 6
+    keep: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     optimizers: dict[str, OptimizerConfig] = Field(min_length=1)
 
@@ -101,8 +113,8 @@ class PathConfig(_Strict):
     """
 
     method: str = "linear"
-    weight_sets: tuple[Literal["train", "test"], ...] = ("train", "test")
-    pairs: int | None = Field(default=None, ge=1)
+    weight_sets: Annotated[tuple[Literal["train", "test"], ...], AfterValidator(_distinct)] = ("train", "test")
+    pairs: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -120,9 +132,9 @@ class StudyConfig(_Strict):
         paths: between minima; null: none.
     """
 
-    name: str
+    name: str = Field(min_length=1)
     description: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     dtype: Literal["float32", "float64"] = "float32"
     select: Literal["test", "validation"] = "test"
     data: DataConfig = DataConfig()
@@ -183,7 +195,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> StudyConfi
     text, origin = _read(source)
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"expected TOML in {origin}, got a syntax error: {error}") from error
     for override in overrides:
         _apply(document, override)
@@ -219,13 +231,19 @@ def _read(source: str | Path) -> tuple[str, str]:
 
 def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    if not equals or not key.strip():
+    *parents, last = (part.strip() for part in key.split("."))
+    if not equals or not last or not all(parents):
         raise ConfigurationError(f"expected key=value, got '{override}': for instance networks.fcp.replicas=3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string: shells eat the quotes
-    *parents, last = key.strip().split(".")
+        override.encode()
+    except UnicodeEncodeError:  # the shell passed bytes that are no text
+        raise ConfigurationError(f"expected key=value in UTF-8, got {override!a}") from None
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        parsed = {}
+    # A bare word is a string, for shells eat the quotes; several lines are one too, not several keys.
+    value = parsed["value"] if len(parsed) == 1 else text
     table: Any = document
     for parent in parents:
         table = table.setdefault(parent, {})
@@ -255,7 +273,45 @@ def _explain(error: ValidationError, origin: str) -> str:
     if first["type"] == "missing":
         return f"expected the key '{where}' in {origin}, got none: add it"
     message = first["msg"].removeprefix("Value error, ")
+    if message != first["msg"] and isinstance(first["input"], dict):
+        return f"{message} in '{where}' of {origin}"  # of several keys together; the table itself says little
     return f"expected a valid '{where}' in {origin}, got {first['input']!r}: {message}"
+
+
+def _finder(name: str, **options: Any) -> Any:
+    factory = paths.finders[name]
+    valid = inspect.signature(factory).parameters
+    for option in options:
+        if option not in valid and not any(p.kind is p.VAR_KEYWORD for p in valid.values()):
+            raise ConfigurationError(f"path finder '{name}' has no option '{option}': {nearest(option, valid)}")
+    return factory(**options)
+
+
+def _make(factory: Callable[..., Any], name: str, options: Mapping[str, Any], what: str) -> Any:
+    """Make what will be made when the study runs, so that its options are refused before anything is computed."""
+    try:
+        made = factory(name, **options)
+    except ConfigurationError:
+        raise
+    except InputError as error:
+        raise ConfigurationError(f"{error} in the options of {what}") from error
+    except Exception as error:  # options reach code of others, which fails in its own ways
+        raise ConfigurationError(f"expected options that {what} accepts, got {dict(options)}: {error}") from error
+    _check_types(made, options, what)
+    return made
+
+
+def _check_types(made: object, options: Mapping[str, Any], what: str) -> None:
+    """Refuse 1.5 or "no" where a default says whole number or true/false, which Python would take for now."""
+    if not dataclasses.is_dataclass(made):
+        return
+    for field in dataclasses.fields(made):
+        kind = type(field.default)
+        if field.name in options and kind in {int, bool} and type(options[field.name]) is not kind:
+            wanted = "a whole number" if kind is int else "true or false"
+            raise ConfigurationError(f"expected {wanted} for '{field.name}' of {what}, got {options[field.name]!r}")
+        if field.name not in options:
+            _check_types(getattr(made, field.name), options, what)
 
 
 def _check_names(config: StudyConfig) -> None:
@@ -264,14 +320,15 @@ def _check_names(config: StudyConfig) -> None:
     for name, network in config.networks.items():
         problems.problems[name]
         for optimizer, settings in network.optimizers.items():
-            stochastic = optimize.get(optimizer, **settings.options).stochastic
+            method = _make(optimize.get, optimizer, settings.options, f"optimizer '{optimizer}'")
+            stochastic = method.stochastic
             given, wanted = ("iterations", "epochs") if stochastic else ("epochs", "iterations")
             if getattr(settings, given) is not None:
                 raise ConfigurationError(
                     f"expected '{wanted}' for optimizer '{optimizer}' of network '{name}', got '{given}'"
                 )
     if config.paths is not None:
-        paths.finders[config.paths.method]
+        _make(_finder, config.paths.method, config.paths.options, f"path finder '{config.paths.method}'")
     if config.select == "validation" and config.data.validation == 0:
         raise ConfigurationError(
             "expected data.validation above 0 with select = 'validation', got 0: hold out a part, such as 0.1"

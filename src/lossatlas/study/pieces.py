@@ -36,11 +36,13 @@ class Context:
         config: the study's configuration.
         problems: by network, numerics fixed.
         store: where results of other pieces are.
+        checkpoint_seconds: least time between two checkpoints of a piece.
     """
 
     config: StudyConfig
     problems: Mapping[str, Problem]
     store: Store
+    checkpoint_seconds: float = 30.0
 
 
 def make_problems(config: StudyConfig, device: str) -> dict[str, Problem]:
@@ -160,6 +162,7 @@ def _compute_ensemble(piece: Piece, context: Context, update: Update) -> Tree:
         record_every=settings.record_every,
         options=settings.options,
         checkpoint=context.store.checkpoint(piece),
+        checkpoint_seconds=context.checkpoint_seconds,
         on_interrupt="raise",
         progress=tell,
     )

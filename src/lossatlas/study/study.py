@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
+from lossatlas import optimize
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import ConfigurationError, StorageError
 from lossatlas.core.files import write_atomic
@@ -129,7 +130,7 @@ class Study:
         """All pieces, each after what it needs."""
         return list_pieces(self.config, self.problems, numerics)
 
-    def run(self, observer: Observer, command: str = "") -> None:
+    def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0) -> None:
         """Compute every piece that is missing.
 
         A piece is written once, whole; a run killed anywhere loses at most what happened since the last checkpoint of
@@ -138,10 +139,14 @@ class Study:
         Args:
             observer: told about progress.
             command: how the user started it, for the methods section.
+            checkpoint_seconds: least time between two checkpoints of a piece.
 
         Raises:
             StorageError: the folder cannot be written, is in use, or holds a study with another configuration.
         """
+        # Whatever is refused is refused before the first file is written.
+        self._check_folder()
+        self._check_batches()
         with self.store.locked():
             self._claim()
             self.store.sweep()
@@ -151,7 +156,7 @@ class Study:
             numerics.save(self.folder)
             torch.set_num_threads(numerics.threads)
             fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
-            context = Context(self.config, fixed, self.store)
+            context = Context(self.config, fixed, self.store, checkpoint_seconds)
             pieces = self.pieces(numerics)
             for number, piece in enumerate(pieces, 1):
                 if self.store.has(piece):
@@ -219,8 +224,23 @@ class Study:
         result, _ = self.store.load(piece)
         return tuple(Pair(p["first"], p["second"], LossPath.from_tree(p["path"])) for p in result)
 
+    def _check_batches(self) -> None:
+        for name, network in self.config.networks.items():
+            samples = self.problems[name].train.samples
+            for optimizer, settings in network.optimizers.items():
+                if optimize.get(optimizer, **settings.options).stochastic and settings.batch_size > samples:
+                    raise ConfigurationError(
+                        f"expected batch_size from 1 to {samples} (the training examples) for optimizer '{optimizer}' "
+                        f"of network '{name}', got {settings.batch_size}"
+                    )
+
     def _claim(self) -> None:
-        """Write the configuration, or make sure the folder's is of the same study."""
+        """Write the configuration into a folder that is ours."""
+        self._check_folder()
+        write_atomic(self.folder / CONFIG_FILE, self.config.to_toml())
+
+    def _check_folder(self) -> None:
+        """Refuse a folder that holds something else."""
         path = self.folder / CONFIG_FILE
         if path.exists():
             try:
@@ -232,12 +252,13 @@ class Study:
                     f"expected a folder for study '{self.config.name}', got {self.folder} with study "
                     f"'{present.get('name')}': choose another --out"
                 )
+        elif not self.folder.is_dir():
+            return  # not there yet, or the lock will say why it cannot be
         elif any(entry.name != ".lock" for entry in self.folder.iterdir()) and not (self.folder / "store").exists():
             raise StorageError(
                 f"expected an empty folder or a study at {self.folder}, got a folder with other files: "
                 "choose another --out"
             )
-        write_atomic(path, self.config.to_toml())
 
     def _write_provenance(self, command: str) -> None:
         document = {
