@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -28,14 +29,19 @@ def duration(seconds: float) -> str:
     Example:
         >>> duration(0.4), duration(75), duration(7300)
         ('0.4 s', '1 min 15 s', '2 h 2 min')
+        >>> duration(float("nan"))
+        'unknown time'
     """
-    if seconds < 10:
+    if not math.isfinite(seconds):
+        return "unknown time"
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
+    minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min"
 
 
