@@ -31,7 +31,8 @@ def _read_file(path: Path) -> Any:
         if suffix == ".safetensors":
             return load_file(path)
         if suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
+            with path.open("rb") as stream:  # numpy leaves files open that it refuses
+                array = np.load(stream, allow_pickle=False)
             if not isinstance(array, np.ndarray):
                 raise ValueError("an archive of several arrays")
             return torch.from_numpy(array)

@@ -20,6 +20,7 @@ from lossatlas.models.lstm import PixelLSTM
 __all__ = ["FCP", "Autoencoder", "LeNet", "PixelLSTM", "activations", "get", "models"]
 
 models = Registry[Callable[..., nn.Module]]("model")
+"""Architectures by name."""
 models.add("fcp", FCP, "784-50-50-10 perceptron, 42 200 parameters")
 models.add("lenet", LeNet, "LeNet-5 with average pooling, 61 706 parameters")
 models.add("autoencoder", Autoencoder, "784-32-32-32-32-784 autoencoder, 52 224 parameters")

@@ -14,6 +14,7 @@ __all__ = ["Activation", "activations"]
 Activation = Callable[[Tensor], Tensor]
 
 activations = Registry[Activation]("activation")
+"""Activations by name."""
 activations.add("softplus", F.softplus, "log(1 + exp x): smooth; the published notebooks")
 activations.add("relu", F.relu, "max(0, x): the paper's text")
 activations.add("tanh", F.tanh, "hyperbolic tangent")

@@ -25,6 +25,7 @@ class PathFinder(Protocol):
 
 
 finders = Registry[Callable[..., PathFinder]]("path finder")
+"""Path finders by name."""
 finders.add("linear", LinearPathFinder, "the straight line; nothing is optimized")
 
 

@@ -47,6 +47,7 @@ def _reconstruct(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]
 
 
 problems = Registry[Blueprint]("problem")
+"""The named problems."""
 problems.add("fcp", Blueprint("fcp", F.cross_entropy), "perceptron 784-50-50-10, cross-entropy")
 problems.add("lenet", Blueprint("lenet", F.cross_entropy), "LeNet-5, cross-entropy")
 problems.add(

@@ -27,7 +27,7 @@ class Numerics:
         full: strategy where all rows see the same data.
         mini: strategy where each row sees its own mini-batch.
         data_chunk: samples per chunk; None: the whole data set (or the loader's batches) at once.
-        row_chunk: rows per batched program; None: as many as the memory budget allows.
+        row_chunk: rows per batched program; None: as many as fit the memory that is free at each call.
 
     Raises:
         InputError: an unknown strategy, or a chunk below 1.
@@ -197,7 +197,10 @@ class Evaluator:
         return {name: total / count for name, total in totals.items()}
 
     def row_chunk(self, name: StrategyName, gradient: bool, slices: Slices) -> int:
-        """Rows per call of a strategy, from the memory budget."""
+        """Rows per call of a strategy: as recorded, or what fits the memory budget."""
+        if self.numerics.row_chunk is not None:
+            # Free memory varies from call to call, and another cut through the rows may change the last bits.
+            return self.numerics.row_chunk
         if name == "loop":
             # The loop keeps one row's temporaries at a time; the limit only bounds lazily made rows.
             per_row = 2 * self.program.spec.dim * self.dtype.itemsize
@@ -206,8 +209,7 @@ class Evaluator:
             # Saved activations, as many again for what backward makes, and parameters with their gradients.
             per_row = 2 * samples * self.bytes_per_sample() + 4 * self.program.spec.dim * self.dtype.itemsize
         budget = self.budget if self.budget is not None else memory_budget(self.device)
-        fitting = max(1, budget // max(1, per_row if gradient or name == "loop" else per_row // 2))
-        return min(fitting, self.numerics.row_chunk or fitting)
+        return max(1, budget // max(1, per_row if gradient or name == "loop" else per_row // 2))
 
     def bytes_per_sample(self) -> int:
         """Bytes that autograd keeps for one sample of one row, measured once on a small batch."""

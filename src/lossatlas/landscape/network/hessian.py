@@ -28,13 +28,13 @@ def _plain_kernels() -> Iterator[None]:
     """Kernels written in differentiable pieces: math attention, no fused recurrent cells."""
     onednn, cudnn = torch.backends.mkldnn, torch.backends.cudnn
     # set_flags, not flags(): the latter also touches TF32 settings and warns where there is no such hardware.
-    onednn_before, cudnn_before = onednn.set_flags(False)[0], cudnn.enabled
+    onednn_before, cudnn_before = onednn.set_flags(False)[0], cudnn.enabled  # type: ignore[no-untyped-call]
     cudnn.enabled = False
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        onednn.set_flags(onednn_before)
+        onednn.set_flags(onednn_before)  # type: ignore[no-untyped-call]
         cudnn.enabled = cudnn_before
 
 

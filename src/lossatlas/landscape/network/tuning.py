@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -87,6 +88,8 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
 
     probe, scout = part(samples), part(min(samples, _SCOUT_SAMPLES))
 
+    nothing = Slices(None, {})
+
     def per_row(
         numerics: Numerics, count: int, best: float, indices: Tensor | None = None, on: Evaluator = probe
     ) -> float:
@@ -126,4 +129,9 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
         plain = per_row(Numerics(mini="loop"), rows, float("inf"), batch)
         if per_row(Numerics(mini="vmap"), rows, plain, batch) < _HYSTERESIS * plain:
             mini = "vmap"
-    return Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
+    chosen = Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
+    if best.full == mini == "loop":
+        return chosen
+    # Fixed now, so that how much memory is free later does not change how rows are cut.
+    name = best.full if best.full != "loop" else mini
+    return replace(chosen, row_chunk=evaluator.with_numerics(chosen).row_chunk(name, True, nothing))

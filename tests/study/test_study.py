@@ -1,0 +1,190 @@
+"""Studies: resume after SIGKILL to the same bytes, reuse, plan, status, addresses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossatlas.core.errors import ConfigurationError, StorageError
+from lossatlas.study import Piece, Study, plan
+from lossatlas.study.config import parse_config
+from lossatlas.study.numerics import StudyNumerics
+from lossatlas.study.pieces import draw_pairs
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"name": "digits", "train_size": 64, "test_size": 32},
+    "networks": {
+        "fcp": {"replicas": 3, "optimizers": {"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 2}}},
+    },
+    "paths": {"weight_sets": ["train"], "options": {"points": 5}},
+}
+
+
+class Log:
+    """Remembers which pieces were computed."""
+
+    def __init__(self) -> None:
+        self.computed: list[str] = []
+
+    def begin(self, piece: Piece, number: int, total: int) -> None:
+        self.computed.append(f"{piece.kind} {piece.label}")
+
+    def update(self, fraction: float, text: str) -> None:
+        assert 0 <= fraction <= 1
+        assert text
+
+    def end(self, piece: Piece, seconds: float) -> None:
+        assert seconds >= 0
+
+
+def run(folder: Path, config: dict[str, Any]) -> list[str]:
+    log = Log()
+    Study(parse_config(config), folder).run(log)
+    return log.computed
+
+
+def changed(**networks: Any) -> dict[str, Any]:
+    return {**TINY, "networks": {"fcp": {**TINY["networks"]["fcp"], **networks}}}
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_ends_with_the_same_tables(tmp_path: Path) -> None:
+    """SIGKILL at 20 random moments of a tiny study whose checkpoints are as frequent as can be."""
+    script = Path(__file__).parent / "killer.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "20", "7"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["killed"] == 20
+    assert len(set(outcome["checksums"])) == 1
+    assert len(outcome["checksums"]) >= 2  # the reference and at least one that was killed on the way
+    assert outcome["different_places"] >= 8
+
+
+def test_a_second_run_computes_nothing_and_a_changed_one_only_what_changed(tmp_path: Path) -> None:
+    first = run(tmp_path / "s", TINY)
+    assert first == [
+        "ensemble fcp lbfgs-gss",
+        "ensemble fcp sgd",
+        "paths fcp lbfgs-gss train",
+        "paths fcp sgd train",
+        "tables all",
+    ]
+    assert run(tmp_path / "s", TINY) == []
+    more = changed(optimizers={"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 3}})
+    assert run(tmp_path / "s", more) == ["ensemble fcp sgd", "paths fcp sgd train", "tables all"]
+    assert run(tmp_path / "s", TINY) == []
+
+
+def test_results_are_read_back(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    results = Study.open(tmp_path).results()
+    assert results.missing == ()
+    assert [(e.network, e.optimizer, len(e.ensemble)) for e in results.experiments] == [
+        ("fcp", "lbfgs-gss", 3),
+        ("fcp", "sgd", 3),
+    ]
+    assert [(p.first, p.second) for p in results.experiments[0].pairs["train"]] == [(0, 1), (0, 2), (1, 2)]
+    record = results.tables["table1"].records()[0]
+    scores = results.experiments[0].ensemble.train.scores["train_loss"]
+    assert record["train_loss_mean"] == pytest.approx(float(scores.mean()))
+    assert record["train_loss_error"] == pytest.approx(float(scores.std() / 3**0.5))
+    barriers = {(r["network"], r["optimizer"]): r for r in results.tables["barriers"].records()}
+    heights = [pair.path.barrier for pair in results.experiments[1].pairs["train"]]
+    assert barriers["fcp", "sgd"]["barrier_mean"] == pytest.approx(sum(heights) / 3)
+    assert results.provenance["data"]["train"] == 64
+    assert results.configuration["networks"]["fcp"]["replicas"] == 3
+
+
+def test_optimizers_start_from_the_same_initial_weights(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    a, b = (e.ensemble.initial for e in Study.open(tmp_path).results().experiments)
+    assert a is not None
+    assert b is not None
+    assert bool((a == b).all())
+
+
+def test_status_and_partial_results(tmp_path: Path) -> None:
+    class Stop(Log):
+        def end(self, piece: Piece, seconds: float) -> None:
+            if piece.label == "fcp sgd":
+                raise KeyboardInterrupt
+
+    study = Study(parse_config(TINY), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(Stop())
+    states = {f"{s.piece.kind} {s.piece.label}": s.state for s in Study.open(tmp_path).status()}
+    assert states["ensemble fcp sgd"] == "done"
+    assert states["paths fcp sgd train"] == "to do"
+    results = Study.open(tmp_path).results()
+    assert "paths fcp sgd train" in results.missing
+    assert "tables all" in results.missing
+    assert len(results.experiments) == 2
+    assert run(tmp_path, TINY) == ["paths fcp lbfgs-gss train", "paths fcp sgd train", "tables all"]
+
+
+def test_numerics_are_fixed_before_the_first_step_and_reused(tmp_path: Path) -> None:
+    class Stop(Log):
+        def begin(self, piece: Piece, number: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Study(parse_config(TINY), tmp_path).run(Stop())
+    first = StudyNumerics.load(tmp_path)
+    assert first is not None
+    run(tmp_path, TINY)
+    assert StudyNumerics.load(tmp_path) == first
+    addresses = [s.piece.address for s in Study.open(tmp_path).status()]
+    other = StudyNumerics("cpu", first.threads + 1, first.networks)
+    other.save(tmp_path)
+    assert not set(addresses) & {s.piece.address for s in Study.open(tmp_path).status()}
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    study = Study(parse_config(TINY), tmp_path)
+    with study.store.locked(), pytest.raises(StorageError, match="another process"):
+        Study(parse_config(TINY), tmp_path).run(Log())
+
+
+def test_folders_with_something_else_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(StorageError, match="choose another --out"):
+        run(tmp_path, TINY)
+    assert sorted(f.name for f in tmp_path.iterdir() if f.name != ".lock") == ["thesis.tex"]
+    run(tmp_path / "a", TINY)
+    with pytest.raises(ConfigurationError, match="with study 'tiny'"):
+        run(tmp_path / "a", {**TINY, "name": "other"})
+
+
+def test_plan_predicts_every_piece_and_writes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    pieces = plan(Study(parse_config(TINY), folder))
+    assert [p.label for p in pieces][:2] == ["ensemble fcp lbfgs-gss", "ensemble fcp sgd"]
+    assert all(p.seconds > 0 for p in pieces)
+    assert all(p.memory > 0 for p in pieces if not p.label.startswith("tables"))
+    assert not folder.exists()
+    run(folder, TINY)
+    stored = sum(f.stat().st_size for f in (folder / "store").glob("ensemble-*.safetensors"))
+    predicted = sum(p.disk for p in pieces if p.label.startswith("ensemble"))
+    assert predicted == pytest.approx(stored, rel=0.2)
+    assert all(p.done for p in plan(Study(parse_config(TINY), folder)))
+
+
+def test_a_random_subset_of_pairs_is_stable() -> None:
+    some = draw_pairs(10, 7, 0, "fcp")
+    assert some == draw_pairs(10, 7, 0, "fcp")
+    assert len(set(some)) == 7
+    assert all(a < b for a, b in some)
+    assert draw_pairs(10, 7, 1, "fcp") != some
+    assert len(draw_pairs(10, None, 0, "fcp")) == 45
