@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,7 +38,9 @@ def _read_file(path: Path) -> Any:
                 raise ValueError("an archive of several arrays")
             return torch.from_numpy(array)
         if suffix in {".pt", ".pth", ".ckpt", ".bin"}:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # about pickles it then refuses: our sentence says it better
+                warnings.simplefilter("ignore")
+                return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
         raise DataError(
             f"expected plain tensors in {path}, got a file that is damaged or runs code when it is read: "
