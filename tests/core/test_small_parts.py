@@ -191,7 +191,7 @@ def test_this_machine():
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=9), st.booleans())
 def test_barriers_of_a_path_and_of_its_reverse(losses, linear):
     loss = torch.tensor(losses, dtype=torch.float64)
-    t = torch.linspace(0, 1, len(losses), dtype=torch.float64)
+    t = torch.linspace(0, 1, len(losses), dtype=torch.float64) ** 2  # not symmetric, so that a reversal shows
     path = Path("linear" if linear else "neb", t, loss, 1.0, 1.0, {"values": 1, "gradients": 0}, metrics={"a": loss})
     top = max(losses)
     assert path.height == top
@@ -201,6 +201,7 @@ def test_barriers_of_a_path_and_of_its_reverse(losses, linear):
     back = path.reversed()
     assert (back.forward_barrier, back.reverse_barrier) == (path.reverse_barrier, path.forward_barrier)
     assert back.metrics["a"].tolist() == losses[::-1]
+    assert back.t.tolist() == [1 - s for s in t.tolist()[::-1]]
     assert Path.from_tree(path.to_tree()).to_tree() == path.to_tree()
     if linear:
         chord = [(1 - s) * losses[0] + s * losses[-1] for s in t.tolist()]

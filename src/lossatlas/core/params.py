@@ -119,7 +119,7 @@ class ParamSpec:
         if len({piece.shape[:-1] for piece in pieces}) > 1:
             shapes = {name: tuple(tensors[name].shape) for name in self.names}
             raise InputError(f"expected the same leading axes for every parameter, got shapes {shapes}")
-        return torch.cat(pieces, dim=-1).clone()
+        return torch.cat(pieces, dim=-1)  # a copy, even of a single piece
 
     def to_json(self) -> list[list[Any]]:
         """Return ``[[name, shape], ...]``, the form stored beside weights."""
