@@ -1,0 +1,1 @@
+"""Speed as ratios: what is compared runs side by side in one process, interleaved, and the median is printed."""

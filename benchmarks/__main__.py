@@ -1,0 +1,210 @@
+"""``make bench``: ratios in one run, medians of interleaved pairs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.timing import PAIRS, Comparison, compare, peak_flops, seconds
+from lossatlas import optimize, problems
+from lossatlas.landscape import Numerics
+from lossatlas.problems import Problem
+from lossatlas.training import MiniBatches
+
+Result = dict[str, Any]
+
+
+def _report(name: str, wanted: float, found: Comparison, note: str) -> Result:
+    return {"benchmark": name, "ratio": found.ratio, "wanted": wanted, "note": note, **asdict(found)}
+
+
+def fcp_fraction_of_peak() -> Result:
+    """Full-batch value and gradient of six FCP replicas on the digits, as a fraction of the matrix-product peak."""
+    problem = problems.get("fcp")
+    landscape = problem.train.tune(6)
+    x = problem.initial_weights(0, range(6))
+    # Every weight once forward and once for its gradient; all but the first layer once more for the input's.
+    flops = 6 * landscape.samples * (2 * 2 * problem.dim + 2 * (2500 + 500))
+    peak = peak_flops()
+    plain = landscape.with_numerics(Numerics())
+    landscape.value_and_grad(x)
+    plain.value_and_grad(x)
+    ours, loops, best = [], [], []
+    for _ in range(15):
+        best.append(max(peak() for _ in range(3)))
+        ours.append(flops / seconds(lambda: landscape.value_and_grad(x)) / best[-1])
+        loops.append(flops / seconds(lambda: plain.value_and_grad(x)) / best[-1])
+    return {
+        "benchmark": "FCP value and gradient / matrix-product peak",
+        "ratio": statistics.median(ours),
+        "wanted": 0.55,
+        "low": min(ours),
+        "high": max(ours),
+        "note": f"plain loop {statistics.median(loops):.2f}; peak {statistics.median(best) / 1e9:.0f} GFLOP/s; "
+        f"{landscape.numerics}",
+    }
+
+
+def lenet_against_unchunked() -> Result:
+    """Gradient of LeNet against the plain loop over whole data."""
+    problem = problems.get("lenet")
+    landscape, plain = problem.train.tune(3), problem.train.with_numerics(Numerics())
+    x = problem.initial_weights(0, range(1))
+    found = compare(lambda: landscape.value_and_grad(x), lambda: plain.value_and_grad(x))
+    return _report("LeNet gradient against the unchunked loop", 1.8, found, str(landscape.numerics))
+
+
+def lstm_against_module() -> Result:
+    """Value and gradient of three LSTM replicas against nn.LSTM modules in a loop."""
+    problem = problems.get("lstm")
+    landscape = problem.train.tune(3)
+    x = problem.initial_weights(0, range(3))
+    modules = [problem.module(row) for row in x]
+    inputs, targets = _data(problem)
+
+    def plain() -> None:
+        for module in modules:
+            module.zero_grad()
+            F.cross_entropy(module(inputs), targets).backward()
+
+    found = compare(lambda: landscape.value_and_grad(x), plain)
+    return _report("LSTM against nn.LSTM in a loop", 0.95, found, str(landscape.numerics))
+
+
+def _data(problem: Problem) -> tuple[Tensor, Tensor]:
+    data: Any = problem._data["train"]
+    return data
+
+
+def _sgd_epochs(problem: Problem, replicas: int) -> Callable[[], object]:
+    method = optimize.get("sgd", lr=0.1)
+    landscape = problem.train
+    x = problem.initial_weights(0, range(replicas))
+
+    def epoch() -> None:
+        state = method.init(landscape, x)
+        batches = MiniBatches(landscape.samples, 64, 0, range(replicas))
+        for number in range(batches.per_epoch):
+            state = method.step(landscape.on(batches.of(0, number)), state)
+
+    return epoch
+
+
+def _torch_epochs(problem: Problem, replicas: int, loader: bool) -> Callable[[], object]:
+    inputs, targets = _data(problem)
+    rows = problem.initial_weights(0, range(replicas))
+    dataset = TensorDataset(inputs, targets)
+
+    def epoch() -> None:
+        for row in rows:
+            module = problem.module(row)
+            optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+            batches: Any
+            if loader:
+                batches = DataLoader(dataset, batch_size=64, shuffle=True)
+            else:
+                order = torch.randperm(len(inputs))
+                batches = ((inputs[i], targets[i]) for i in order.split(64))
+            for x, y in batches:
+                optimizer.zero_grad()
+                F.cross_entropy(module(x), y).backward()
+                optimizer.step()
+
+    return epoch
+
+
+def sgd_against_one_after_another() -> Result:
+    """One epoch of 24 FCP replicas, mini-batches of 64, against training them in turn on tensors in memory."""
+    problem = problems.get("fcp")
+    problem = problem.with_numerics(problem.train.tune(24).numerics)
+    found = compare(_sgd_epochs(problem, 24), _torch_epochs(problem, 24, loader=False))
+    return _report("SGD of 24 FCP replicas against one after another", 1.7, found, str(problem.train.numerics))
+
+
+def sgd_against_data_loader() -> Result:
+    """The same against the usual DataLoader loop."""
+    problem = problems.get("fcp")
+    problem = problem.with_numerics(problem.train.tune(24).numerics)
+    found = compare(_sgd_epochs(problem, 24), _torch_epochs(problem, 24, loader=True), pairs=7)
+    return _report("SGD of 24 FCP replicas against a DataLoader loop", 1.7, found, "")
+
+
+class _BackwardAtEveryTrial:
+    """A landscape whose value runs a backward pass too, as the published code does in its line search."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def value(self, x: Tensor) -> Tensor:
+        """Value by way of value and gradient."""
+        return self._inner.value_and_grad(x)[0]
+
+
+def lbfgs_against_backward_at_every_trial(name: str) -> Result:
+    """L-BFGS-GSS iterations against the same with a backward pass at every trial."""
+    problem = problems.get(name)
+    landscape = problem.train.tune(3)
+    method = optimize.get("lbfgs-gss")
+    x = problem.initial_weights(0, range(3))
+
+    def iterate(where: Any) -> Callable[[], object]:
+        def run() -> None:
+            state = method.init(where, x)
+            for _ in range(5):
+                state = method.step(where, state)
+
+        return run
+
+    found = compare(iterate(landscape), iterate(_BackwardAtEveryTrial(landscape)))
+    return _report(f"L-BFGS-GSS of {name} against a backward pass at every trial", 1.8, found, str(landscape.numerics))
+
+
+BENCHMARKS: list[Callable[[], Result]] = [
+    fcp_fraction_of_peak,
+    lenet_against_unchunked,
+    lstm_against_module,
+    sgd_against_one_after_another,
+    sgd_against_data_loader,
+    lambda: lbfgs_against_backward_at_every_trial("fcp"),
+    lambda: lbfgs_against_backward_at_every_trial("lenet"),
+    lambda: lbfgs_against_backward_at_every_trial("lstm"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args()
+    sys.stdout.write(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {PAIRS} pairs\n"
+    )
+    results = []
+    for benchmark in BENCHMARKS:
+        result = benchmark()
+        results.append(result)
+        sys.stdout.write(
+            f"{result['ratio']:6.2f}  ({result['low']:.2f}-{result['high']:.2f})  wanted {result['wanted']:.2f}  "
+            f"{result['benchmark']}  {result['note']}\n"
+        )
+        sys.stdout.flush()
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as stream:  # noqa: PTH123
+            json.dump(results, stream, indent=1)
+
+
+if __name__ == "__main__":
+    main()
