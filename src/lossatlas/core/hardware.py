@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 
 from lossatlas.core.errors import InputError
 
-__all__ = ["Hardware", "describe_hardware", "memory_budget", "resolve_device"]
+__all__ = ["Hardware", "describe_hardware", "memory_budget", "resolve_device", "timed"]
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
@@ -66,6 +68,27 @@ def memory_budget(device: torch.device, fraction: float = 0.25, ceiling: int = 1
     else:
         budget = min(int(psutil.virtual_memory().available * fraction), ceiling)
     return max(budget, 64 << 20)
+
+
+def timed(action: Callable[[], object], device: torch.device) -> float:
+    """Wall seconds of one call, waiting for an accelerator to finish before and after.
+
+    Args:
+        action: what to time.
+        device: where it computes.
+
+    Example:
+        >>> timed(lambda: None, torch.device("cpu")) >= 0
+        True
+    """
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    action()
+    if cuda:
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from lossatlas import optimize, training
+from lossatlas.core.hardware import timed
 from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
 from lossatlas.study.numerics import StudyNumerics
@@ -39,17 +39,8 @@ class PlannedPiece:
 
 
 def _seconds(action: Callable[[], object], device: torch.device) -> float:
-    def once() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        start = time.perf_counter()
-        action()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
-    once()
-    return min(once(), once())
+    timed(action, device)
+    return min(timed(action, device), timed(action, device))
 
 
 class _Costs:
@@ -80,12 +71,14 @@ class _Costs:
             state = method.init(landscape, self._x)
             batch = batches.of(0, 0)
             return self.of((optimizer, "step"), lambda: method.step(landscape.on(batch), state))
-        state = method.init(landscape, self._x)
         count = 3
-        start = time.perf_counter()
-        for _ in range(count):
-            state = method.step(landscape, state)
-        return (time.perf_counter() - start) / count
+
+        def first_steps() -> None:
+            state = method.init(landscape, self._x)
+            for _ in range(count):
+                state = method.step(landscape, state)
+
+        return timed(first_steps, self.problem.device) / count
 
     def exact_value(self) -> float:
         """One loss in float64."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from lossatlas.core.hardware import memory_budget
+from lossatlas.core.hardware import memory_budget, timed
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.sources import TensorSource
 from lossatlas.landscape.network.strategies import StrategyName
@@ -29,21 +28,11 @@ _MINI_BATCH = 64
 
 def _seconds(action: Callable[[], object], device: torch.device, give_up: float) -> float:
     """Best of a few runs; infinite where the strategy cannot run this model, early where it is hopeless."""
-
-    def run() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        start = time.perf_counter()
-        action()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
     try:
-        first = run()  # includes warm-up: twice the allowance
+        first = timed(action, device)  # includes warm-up: twice the allowance
         if first > 2 * give_up:
             return first
-        return min(run() for _ in range(_REPEATS))
+        return min(timed(action, device) for _ in range(_REPEATS))
     # What vmap refuses depends on the model's operators and comes as many types of error.
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return float("inf")
