@@ -83,7 +83,7 @@ def lstm_against_module() -> Result:
 
 
 def _data(problem: Problem) -> tuple[Tensor, Tensor]:
-    data: Any = problem._data["train"]
+    data: Any = problem.data["train"]
     return data
 
 

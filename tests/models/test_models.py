@@ -85,5 +85,5 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         models.get("lennet")
     with pytest.raises(ConfigurationError, match="did you mean 'relu'"):
         models.get("fcp", activation="relus")
-    with pytest.raises(ConfigurationError, match="expected options of model 'fcp'"):
+    with pytest.raises(ConfigurationError, match="model 'fcp' has no option 'widht'"):
         models.get("fcp", widht=3)

@@ -33,7 +33,7 @@ def test_the_digits_problem_has_the_published_sizes() -> None:
     problem = problems.get("autoencoder")
     assert (problem.train.samples, problem.test.samples, problem.dim) == (1437, 360, 52_224)
     x = problem.initial_weights(0, [0])
-    inputs = problem._data["train"][0]  # type: ignore[index]
+    inputs = problem.data["train"][0]  # type: ignore[index]
     module = problem.module(x[0])
     expected = F.mse_loss(module(inputs), inputs.flatten(1))
     assert float(problem.train.value(x)[0]) == pytest.approx(float(expected.detach()), rel=1e-6)
@@ -81,5 +81,5 @@ def test_unknown_names_and_options() -> None:
         problems.get("autoencder")
     with pytest.raises(ConfigurationError, match="did you mean 'digits'"):
         problems.get("fcp", data="digit")
-    with pytest.raises(ConfigurationError, match="options of model 'fcp'"):
+    with pytest.raises(ConfigurationError, match="model 'fcp' has no option 'depth'"):
         problems.get("fcp", depth=3)

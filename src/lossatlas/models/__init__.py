@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.options import check_options, option_names
 from lossatlas.core.registry import Registry
 from lossatlas.models.activations import activations
 from lossatlas.models.autoencoder import Autoencoder
@@ -45,7 +45,5 @@ def get(name: str, **options: object) -> nn.Module:
         42200
     """
     factory = models[name]
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise ConfigurationError(f"expected options of model '{name}', got {sorted(options)}: {error}") from error
+    check_options(f"model '{name}'", options, option_names(factory) or options)
+    return factory(**options)

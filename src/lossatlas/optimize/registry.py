@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import torch
 
 from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.options import check_options, option_names
 from lossatlas.core.registry import Registry
 from lossatlas.optimize.lbfgs import LBFGSGSS
 from lossatlas.optimize.line_search import GoldenSectionLineSearch
 from lossatlas.optimize.optimizer import Optimizer
-from lossatlas.optimize.options import check_options, option_names
 from lossatlas.optimize.sgd import SGD, GradientDescent
 from lossatlas.optimize.torch_adapter import TorchOptimizer
 

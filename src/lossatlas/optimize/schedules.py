@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.options import check_options, option_names
 from lossatlas.core.registry import Registry
-from lossatlas.optimize.options import check_options, option_names
 
 __all__ = [
     "Constant",

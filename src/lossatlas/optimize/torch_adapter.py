@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lossatlas.core.errors import ConfigurationError, InputError
 from lossatlas.core.files import Tree
+from lossatlas.core.options import check_options, option_names
 from lossatlas.landscape.contract import Landscape
 from lossatlas.optimize.optimizer import State, start_rows, to_device
-from lossatlas.optimize.options import check_options, option_names
 from lossatlas.optimize.rows import all_rows_finite, masked_value_and_grad
 from lossatlas.optimize.schedules import Schedule, as_schedule
 from lossatlas.optimize.sgd import settle_gradient_step

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.options import check_options, option_names
 from lossatlas.core.path import Path
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.contract import Landscape
@@ -54,10 +54,6 @@ def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "lin
         >>> find(double_well, *ends, points=5).height
         1.0
     """
-    try:
-        finder = finders[method](**options)
-    except TypeError as error:
-        raise ConfigurationError(
-            f"expected options of path finder '{method}', got {sorted(options)}: {error}"
-        ) from error
-    return finder.find(landscape, start, end)
+    factory = finders[method]
+    check_options(f"path finder '{method}'", options, option_names(factory) or options)
+    return factory(**options).find(landscape, start, end)

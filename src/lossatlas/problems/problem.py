@@ -57,6 +57,9 @@ class Problem:
         loss_unit: unit of the loss, such as ``"nat"`` for a cross-entropy; written beside figures.
         details: what else should be recorded with results (data checksum, options), as JSON.
 
+    Attributes:
+        data: what was given as ``"train"``, ``"test"`` and ``"validation"``.
+
     Raises:
         InputError: an unusable model.
         DataError: unusable data.
@@ -98,7 +101,7 @@ class Problem:
         self.loss_unit = loss_unit
         self.details = dict(details or {})
         self._model = model
-        self._data = {"train": train, "test": test, "validation": validation}
+        self.data: dict[str, object] = {"train": train, "test": test, "validation": validation}
         self._numerics = numerics
         self._requested_device = device
         with preserved_random_state():
@@ -133,7 +136,7 @@ class Problem:
         Raises:
             InputError: the problem has none.
         """
-        if self._data["validation"] is None:
+        if self.data["validation"] is None:
             raise InputError(
                 f"expected a problem with validation data, got '{self.name}' without: hold some out, for instance with "
                 "problems.get(name, validation=0.1)"
@@ -143,7 +146,7 @@ class Problem:
     @property
     def has_validation(self) -> bool:
         """Whether some training examples are held out."""
-        return self._data["validation"] is not None
+        return self.data["validation"] is not None
 
     def landscape(self, which: str) -> NetworkLandscape:
         """Return the landscape called ``"train"``, ``"test"`` or ``"validation"``.
@@ -151,7 +154,7 @@ class Problem:
         Raises:
             InputError: another name, or no validation data.
         """
-        if which not in self._data:
+        if which not in self.data:
             raise InputError(f"expected landscape 'train', 'test' or 'validation', got '{which}'")
         chosen: NetworkLandscape = getattr(self, which)
         return chosen
@@ -217,7 +220,7 @@ class Problem:
         return NetworkLandscape(
             self._example,
             self.loss,
-            self._data[which],
+            self.data[which],
             forward=self.forward,
             metrics=self.metrics,
             mode=self.mode,

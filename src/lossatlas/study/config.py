@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lossatlas import data, optimize, paths, problems
+from lossatlas import data, models, optimize, paths, problems
 from lossatlas.core.errors import ConfigurationError, InputError, nearest
+from lossatlas.core.randomness import preserved_random_state
 
 __all__ = [
     "DataConfig",
@@ -321,7 +322,8 @@ def _check_names(config: StudyConfig) -> None:
     if not config.data.name.endswith(".npz"):
         data.datasets[config.data.name]
     for name, network in config.networks.items():
-        problems.problems[name]
+        with preserved_random_state():  # building the model is the one check that covers every option
+            _make(models.get, problems.problems[name].model, network.options, f"network '{name}'")
         for optimizer, settings in network.optimizers.items():
             method = _make(optimize.get, optimizer, settings.options, f"optimizer '{optimizer}'")
             stochastic = method.stochastic
