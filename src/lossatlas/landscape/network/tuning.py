@@ -19,10 +19,12 @@ __all__ = ["measure_numerics"]
 _HYSTERESIS = 0.93
 # A strategy this much slower than the best so far is not timed again.
 _HOPELESS = 1.5
-_REPEATS = 3
+# Enough repeats of short calls that one preempted run does not decide.
+_REPEATS = (3, 15)
+_REPEAT_SECONDS = 0.15
 _CHUNKS = (2048, 1024, 512, 256)
 _PROBE_SAMPLES = 4096
-_SCOUT_SAMPLES = 128
+_SCOUT_SAMPLES = 512
 _MINI_BATCH = 64
 
 
@@ -32,7 +34,8 @@ def _seconds(action: Callable[[], object], device: torch.device, give_up: float)
         first = timed(action, device)  # includes warm-up: twice the allowance
         if first > 2 * give_up:
             return first
-        return min(timed(action, device) for _ in range(_REPEATS))
+        repeats = min(max(_REPEATS[0], int(_REPEAT_SECONDS / max(first, 1e-6))), _REPEATS[1])
+        return min(timed(action, device) for _ in range(repeats))
     # What vmap refuses depends on the model's operators and comes as many types of error.
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return float("inf")
@@ -100,8 +103,8 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
     names: tuple[StrategyName, ...] = ("vmap", "fused") if rows > 1 else ()
     scouted = per_row(Numerics(full="loop"), 1, float("inf"), on=scout)
     for name in names:
-        # Batched convolutions can be ten times slower than a loop: find out on a few samples.
-        if per_row(Numerics(full=name), min(rows, 2), scouted, on=scout) > 2 * _HOPELESS * scouted:
+        # Batched convolutions can be ten times slower than a loop: find out on a part of the data.
+        if per_row(Numerics(full=name), rows, scouted, on=scout) > _HOPELESS * scouted:
             continue
         # Middle sizes first: one hopeless answer there settles the others.
         for chunk in sorted(chunks, key=lambda size: abs((size or samples) - 512)):
