@@ -21,7 +21,7 @@ def sentences(results: StudyResults) -> list[str]:
 
 
 def test_whole_study(results: StudyResults) -> None:
-    done, training, early, accuracy, barriers = sentences(results)
+    done, training, early, accuracy, barriers, budget = sentences(results)
     assert done == (
         "Four networks (FCP, Autoencoder, LSTM and LeNet) were trained by L-BFGS-GSS and SGD on digits "
         "(1,437 training and 360 test examples): 42 runs, of which 41 are kept and 1 diverged. It took 3 min 34 s."
@@ -31,6 +31,7 @@ def test_whole_study(results: StudyResults) -> None:
     assert "within a factor of 1.2 of each other in mean early-stopped test loss" in early
     assert accuracy.startswith("All mean test accuracies are 96.9 %") or "lie between" in accuracy
     assert barriers.startswith("SGD has the lower mean barrier on straight lines between training-set minima on FCP")
+    assert budget.startswith("41 of the 42 runs ended because the iterations or epochs they were given were used up")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def build(results: StudyResults) -> Section:
                 results.missing,
             )
         )
-    sentences = [_done(results), *_outcome(results.tables)]
+    sentences = [_done(results), *_outcome(results.tables), *_budget(results)]
     return Section("summary", "Summary", (*blocks, *(Prose(sentence) for sentence in sentences)))
 
 
@@ -69,6 +69,19 @@ def _outcome(tables: Mapping[str, Table]) -> list[str]:
         ),
     ]
     return [sentence for sentence in sentences if sentence]
+
+
+def _budget(results: StudyResults) -> list[str]:
+    """How many runs stopped because their time was up: their losses say as much of the budget as of the optimizer."""
+    replicas = [replica for e in results.experiments for replica in e.ensemble.replicas]
+    cut = sum(replica.status == "completed" for replica in replicas)
+    if not cut:
+        return []
+    which = "All runs" if cut == len(replicas) else f"{cut} of the {len(replicas)} runs"
+    return [
+        f"{which} ended because the iterations or epochs they were given were used up, not because there was "
+        "nothing left to gain: longer runs may rank the optimizers differently."
+    ]
 
 
 def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
