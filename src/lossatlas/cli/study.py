@@ -75,10 +75,7 @@ def status(folder: Path) -> None:
 def _show_pieces(task: Study) -> None:
     statuses = task.status()
     if not statuses:
-        numerics = task.numerics()
-        if numerics is None:  # numerics() measures unless told not to; this is for the type checker
-            raise AssertionError
-        rows = [(piece.kind, piece.label, "to do", "") for piece in task.pieces(numerics)]
+        rows = [(piece.kind, piece.label, "to do", "") for piece in task.pieces(task.numerics())]
     else:
         rows = [
             (s.piece.kind, s.piece.label, s.state, duration(s.seconds) if s.seconds is not None else "")

@@ -112,19 +112,18 @@ class Study:
             self._problems = make_problems(self.config, str(self.device))
         return self._problems
 
-    def numerics(self, measure: bool = True) -> StudyNumerics | None:
-        """Those the study began with, or measured now.
-
-        Args:
-            measure: False: return None instead of measuring.
-        """
+    def stored_numerics(self) -> StudyNumerics | None:
+        """Those the study began with; None if it has not begun on this device."""
         stored = StudyNumerics.load(self.folder)
-        if stored is not None and stored.covers(set(self.config.networks), self.device.type):
+        return stored if stored is not None and stored.covers(set(self.config.networks), self.device.type) else None
+
+    def numerics(self) -> StudyNumerics:
+        """Those the study began with, or measured now."""
+        stored = self.stored_numerics()
+        if stored is not None:
             return stored
-        if not measure:
-            return None
         rows = {name: (self.problems[name], network.replicas) for name, network in self.config.networks.items()}
-        return StudyNumerics.measure(rows, self.device.type, stored)
+        return StudyNumerics.measure(rows, self.device.type, StudyNumerics.load(self.folder))
 
     def pieces(self, numerics: StudyNumerics) -> list[Piece]:
         """All pieces, each after what it needs."""
@@ -151,8 +150,6 @@ class Study:
             self._claim()
             self.store.sweep()
             numerics = self.numerics()
-            if numerics is None:  # numerics() measures unless told not to; this is for the type checker
-                raise AssertionError
             numerics.save(self.folder)
             torch.set_num_threads(numerics.threads)
             fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
@@ -172,7 +169,7 @@ class Study:
 
     def status(self) -> list[PieceStatus]:
         """Where every piece stands; nothing is computed."""
-        numerics = self.numerics(measure=False)
+        numerics = self.stored_numerics()
         if numerics is None:
             return []
         return [
@@ -274,7 +271,7 @@ class Study:
             stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         except ValueError as error:
             raise StorageError(f"expected JSON in {path}, got '{error}': delete the file") from error
-        numerics = self.numerics(measure=False)
+        numerics = self.stored_numerics()
         example = next(iter(self.problems.values()))
         return {
             **stored,

@@ -23,6 +23,10 @@ HVP_METHODS = (
 """Tried in this order; each is exact but the last."""
 
 
+class _NoSecondDerivativeError(RuntimeError):
+    """The graph of the gradient does not lead back to the parameters."""
+
+
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
     """Kernels written in differentiable pieces: math attention, no fused recurrent cells."""
@@ -58,7 +62,7 @@ def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[
         if not along.requires_grad:
             # Either the loss is linear, or a custom function hides that it has no second derivative; autograd answers
             # zero to both, differences tell them apart.
-            raise NotImplementedError
+            raise _NoSecondDerivativeError
         second = torch.autograd.grad(along, list(leaves.values()), allow_unused=True)
     for target, part in zip(spec.unflatten(product).values(), second, strict=True):
         if part is not None:
