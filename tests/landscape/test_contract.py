@@ -119,6 +119,8 @@ def test_non_contiguous_rows(case):
     strided = torch.stack([case.points, -case.points], dim=-1)[..., 0]
     assert not strided.is_contiguous()
     close(landscape.value_and_grad(strided)[1], landscape.value_and_grad(case.points)[1], TIGHT)
+    vectors = case.points.flip(0)
+    close(landscape.hvp(strided, vectors), landscape.hvp(case.points, vectors), max(TIGHT, case.tolerance))
 
 
 def test_gradient_is_the_slope_of_the_value(case):

@@ -21,6 +21,7 @@ __all__ = [
     "SupportsRefresh",
     "check_rows",
     "row_chunks",
+    "take_rows",
 ]
 
 
@@ -196,6 +197,19 @@ def check_rows(x: Rows, landscape: Landscape) -> None:
         )
 
 
+def take_rows(x: Rows, where: slice) -> Tensor:
+    """Make some rows of the flattened batch, ``(*b, d) -> (n, d)``, contiguous and detached.
+
+    Args:
+        x: rows, dense or lazy.
+        where: which of them, with a start and a stop.
+    """
+    if isinstance(x, Tensor):
+        # Contiguous: batch_norm's backward in eval mode reads a strided weight as if it were not (PyTorch 2.13, CPU).
+        return x.reshape(-1, x.shape[-1])[where].detach().contiguous()
+    return x.chunk(where.start, where.stop)
+
+
 def row_chunks(x: Rows, size: int) -> Iterator[tuple[slice, Tensor]]:
     """Walk through rows ``size`` at a time, making lazy ones as they are needed.
 
@@ -208,6 +222,5 @@ def row_chunks(x: Rows, size: int) -> Iterator[tuple[slice, Tensor]]:
     """
     total = x.shape[:-1].numel()
     for start in range(0, total, size):
-        stop = min(start + size, total)
-        rows = x.reshape(total, x.shape[-1])[start:stop] if isinstance(x, Tensor) else x.chunk(start, stop)
-        yield slice(start, stop), rows
+        where = slice(start, min(start + size, total))
+        yield where, take_rows(x, where)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget
-from lossatlas.landscape.contract import Rows, row_chunks
+from lossatlas.landscape.contract import Rows, row_chunks, take_rows
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, batch_size
 from lossatlas.landscape.network.strategies import STRATEGIES, StrategyName, Work
@@ -133,7 +133,9 @@ class Evaluator:
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
         count = 0
-        size = min(self.row_chunk(name, gradient, slices), max(n, 1))
+        # The loop holds one row's temporaries at a time, so rows that are there already need no limit.
+        unlimited = name == "loop" and isinstance(x, Tensor)
+        size = max(n, 1) if unlimited else min(self.row_chunk(name, gradient, slices), max(n, 1))
         # Batches outer, rows inner: one pass over the data whatever the number of rows, each chunk warm in the cache.
         for number, batch in enumerate(self._batches(per_row)):
             start = 0
@@ -141,7 +143,7 @@ class Evaluator:
                 where = slice(start, min(start + size, n))
                 part = slices.rows(where)
                 work = Work(
-                    rows=_take_rows(x, where),
+                    rows=take_rows(x, where),
                     buffers=self.program.buffers(),
                     row_buffers=part.buffers,
                     batch=batch if part.indices is None else self.source.take(part.indices),
@@ -202,7 +204,7 @@ class Evaluator:
             # Free memory varies from call to call, and another cut through the rows may change the last bits.
             return self.numerics.row_chunk
         if name == "loop":
-            # The loop keeps one row's temporaries at a time; the limit only bounds lazily made rows.
+            # Only lazily made rows are limited here.
             per_row = 2 * self.program.spec.dim * self.dtype.itemsize
         else:
             samples = slices.indices.shape[-1] if slices.indices is not None else self._chunk_samples()
@@ -242,13 +244,6 @@ class Evaluator:
             return
         size = None if self.program.needs_whole_batches else self.numerics.data_chunk
         yield from self.source.chunks(size)
-
-
-def _take_rows(x: Rows, where: slice) -> Tensor:
-    if isinstance(x, Tensor):
-        # Contiguous: batch_norm's backward in eval mode reads a strided weight as if it were not (PyTorch 2.13, CPU).
-        return x.reshape(-1, x.shape[-1])[where].detach().contiguous()
-    return x.chunk(where.start, where.stop)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from lossatlas.core.errors import InputError, NonDeterministicLossError
 from lossatlas.core.hardware import resolve_device
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state
-from lossatlas.landscape.contract import Rows, check_rows
+from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
@@ -178,7 +178,8 @@ class NetworkLandscape:
         check_rows(v, self)
         shape = torch.broadcast_shapes(x.shape, v.shape)  # type: ignore[no-untyped-call]
         x, v = x.expand(shape), v.expand(shape)
-        rows, vectors = x.reshape(-1, self.dim).detach(), v.reshape(-1, self.dim).detach()
+        every = slice(0, shape[:-1].numel())
+        rows, vectors = take_rows(x, every), take_rows(v, every)
         slices = self._slices(x)
         product = torch.empty_like(rows)
         program, source, chunk = self._evaluator.program, self._evaluator.source, self._data_chunk
