@@ -47,7 +47,8 @@ def test_ends_are_exact_and_direction_only_mirrors() -> None:
     assert float(there.loss[0]) == float(landscape.value(start))
     assert float(there.loss[-1]) == float(landscape.value(end))
     torch.testing.assert_close(back.reversed().loss, there.loss, rtol=1e-12, atol=1e-12)
-    assert there.evaluations == {"values": 11, "gradients": 0}
+    assert there.evaluations["values"] == 11
+    assert there.evaluations["gradients"] == 0
 
 
 def test_a_networks_path_is_float64_and_carries_its_metrics() -> None:

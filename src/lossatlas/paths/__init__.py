@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -11,17 +11,11 @@ from lossatlas.core.options import check_options, option_names
 from lossatlas.core.path import Path
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.contract import Landscape
+from lossatlas.paths.diagnose import diagnose
+from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
 
-__all__ = ["LinearPathFinder", "PathFinder", "find", "finders"]
-
-
-class PathFinder(Protocol):
-    """Finds a path between two points of a landscape."""
-
-    def find(self, landscape: Landscape, start: Tensor, end: Tensor) -> Path:
-        """Return a path from ``start`` ``(d,)`` to ``end`` ``(d,)``."""
-        ...
+__all__ = ["LinearPathFinder", "PathFinder", "diagnose", "find", "finders"]
 
 
 finders = Registry[Callable[..., PathFinder]]("path finder")

@@ -22,7 +22,7 @@ from lossatlas.study.store import Piece, Store
 __all__ = ["Context", "Update", "compute", "list_pieces", "make_problems"]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSIONS = {"ensemble": 1, "paths": 1, "tables": 1}
+_VERSIONS = {"ensemble": 1, "paths": 2, "tables": 1}
 
 Update = Callable[[float, str], None]
 """Called with the fraction done and a short text."""
@@ -202,7 +202,7 @@ def _compute_paths(piece: Piece, context: Context, update: Update) -> Tree:
     found = []
     for number, (first, second) in enumerate(chosen, 1):
         path = paths.find(exact, weights[first].double(), weights[second].double(), method=how.method, **how.options)
-        found.append({"first": first, "second": second, "path": path.to_tree()})
+        found.append({"first": first, "second": second, "path": path.to_tree(curve=False)})
         update(number / len(chosen), f"pair {number}/{len(chosen)}")
     return found
 

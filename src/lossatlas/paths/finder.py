@@ -1,0 +1,228 @@
+"""PathFinder: what every way to find a path shares, so that each one is only its search."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lossatlas.core.curve import Curve
+from lossatlas.core.errors import InputError
+from lossatlas.core.path import Path
+from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.paths.diagnose import diagnose
+
+__all__ = ["Ends", "PathFinder", "Search", "Status"]
+
+Status: TypeAlias = Literal["converged", "iteration limit", "not optimized", "interrupted", "not finite"]
+
+# Bytes for the rows that one group of pairs evaluates at once. A constant, not the memory that happens to be free:
+# the grouping can change the last bits of a result.
+_GROUP_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found for one pair, before it is diagnosed.
+
+    Args:
+        curve: the path, in any dtype.
+        t: ``(m,)``, where the method itself read the loss; the samples of the :class:`Path`.
+        status: why it stopped.
+        message: the same in a sentence.
+        evaluations: ``{"values": n, "gradients": n}`` in full-batch units.
+        history: per-iteration figures, name to ``(iterations,)``.
+        method: what was used, where it differs from the finder's name.
+        warnings: what a reader should know.
+    """
+
+    curve: Curve
+    t: Tensor
+    status: Status
+    message: str
+    evaluations: dict[str, float]
+    history: Mapping[str, Tensor] = field(default_factory=dict)
+    method: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Pairs of points to connect.
+
+    Args:
+        start: ``(p, d)``, t = 0.
+        end: ``(p, d)``, t = 1; every pair has two different, finite ends.
+        initial: ``(p, m, d)``, points of a first guess, both ends included; None: the straight line.
+        numbers: names of the pairs, for seeds: a pair gives the same path whatever it is grouped with.
+    """
+
+    start: Tensor
+    end: Tensor
+    initial: Tensor | None
+    numbers: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def groups(self, size: int) -> Iterator[Ends]:
+        """The same pairs, at most ``size`` at a time."""
+        for first in range(0, len(self), size):
+            part = slice(first, first + size)
+            initial = None if self.initial is None else self.initial[part]
+            yield Ends(self.start[part], self.end[part], initial, self.numbers[part])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathFinder(ABC):
+    """Finds low paths between points of a landscape, many pairs at once.
+
+    A subclass says only :meth:`search`. Ends are checked before it and every path diagnosed after it, in float64 and
+    on the whole data: loss at the samples, refined height, length, warnings (see :func:`lossatlas.paths.diagnose`).
+
+    Args:
+        points: samples of the path, both ends included; chains have as many images.
+        tolerance: the refined height is accepted when doubling the resolution twice changes it by less than this
+            fraction of (height - lower end); None: it is not refined.
+        saddle: follow the softest mode from the highest point to a stationary point and descend to both sides.
+            None: where the landscape is smooth and has Hessian-vector products, but is not a network.
+        seed: of everything random in the search.
+
+    Raises:
+        InputError: fewer than 2 points, or a tolerance that is not positive.
+    """
+
+    points: int = 51
+    tolerance: float | None = 1e-6
+    saddle: bool | None = None
+    seed: int = 0
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
+            raise InputError(f"expected at least 2 points on a path, got {self.points}")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise InputError(f"expected a tolerance between 0 and 1, or None, got {self.tolerance}")
+
+    @abstractmethod
+    def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
+        """Find a curve for every pair, batched over pairs and over points."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows of one pair that :meth:`search` holds at once; decides how many pairs are grouped."""
+        return self.points
+
+    def find(self, landscape: Landscape, start: Tensor, end: Tensor, *, initial: Tensor | None = None) -> Path:
+        """Find a path between two points.
+
+        Args:
+            landscape: where.
+            start: ``(d,)``, t = 0.
+            end: ``(d,)``, t = 1.
+            initial: ``(m, d)``, a first guess with both ends; default: the straight line.
+
+        Returns:
+            The path with its heights, barriers, cost and whether it converged.
+
+        Raises:
+            InputError: ends that are not points of the landscape, or whose loss is not finite.
+        """
+        for end_point in (start, end):
+            check_rows(end_point, landscape)
+            if end_point.ndim != 1:
+                raise InputError(f"expected ends of shape ({landscape.dim},), got {tuple(end_point.shape)}")
+        return self.find_many(landscape, start[None], end[None], initial=None if initial is None else initial[None])[0]
+
+    def find_many(
+        self,
+        landscape: Landscape,
+        starts: Tensor,
+        ends: Tensor,
+        *,
+        initial: Tensor | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> list[Path]:
+        """Find a path for every pair of rows, ``(p, d), (p, d) -> p paths``.
+
+        Args:
+            landscape: where.
+            starts: ``(p, d)``, t = 0.
+            ends: ``(p, d)``, t = 1.
+            initial: ``(p, m, d)``, first guesses.
+            numbers: names of the pairs in seeds; default 0, 1, ...
+
+        Returns:
+            One path per pair, in order.
+
+        Raises:
+            InputError: as for :meth:`find`.
+        """
+        pairs = _check(landscape, starts, ends, initial, numbers)
+        different = (pairs.start != pairs.end).any(-1)
+        moving = torch.nonzero(different).flatten().tolist()
+        guess = None if pairs.initial is None else pairs.initial[different]
+        found = [_stay(a) for a in pairs.start]
+        todo = Ends(pairs.start[different], pairs.end[different], guess, tuple(pairs.numbers[i] for i in moving))
+        row_bytes = landscape.dim * pairs.start.element_size() * 4
+        size = max(1, _GROUP_BYTES // (row_bytes * self.rows_at_once))
+        results = (result for group in todo.groups(size) for result in self.search(landscape, group))
+        for i, result in zip(moving, results, strict=True):
+            found[i] = result
+        return [self._diagnose(landscape, result) for result in found]
+
+    def _diagnose(self, landscape: Landscape, result: Search) -> Path:
+        path = diagnose(
+            landscape,
+            result.curve,
+            result.t,
+            method=result.method or self.name,
+            tolerance=self.tolerance,
+            saddle=self.saddle,
+        )
+        evaluations = {**path.evaluations, **result.evaluations}
+        evaluations["values"] = path.evaluations["values"] + result.evaluations.get("values", 0)
+        lost = path.status == "not finite"
+        return replace(
+            path,
+            evaluations=evaluations,
+            status=path.status if lost else result.status,
+            message=path.message if lost else result.message,
+            history=dict(result.history) or None,
+            warnings=(*result.warnings, *path.warnings),
+        )
+
+
+def _stay(point: Tensor) -> Search:
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    return Search(Curve.straight(point, point), t, "converged", "start and end are the same point", {"gradients": 0})
+
+
+def _check(
+    landscape: Landscape, starts: Tensor, ends: Tensor, initial: Tensor | None, numbers: Sequence[int] | None
+) -> Ends:
+    for rows in (starts, ends):
+        check_rows(rows, landscape)
+    if starts.ndim != 2 or starts.shape != ends.shape:
+        raise InputError(
+            f"expected starts and ends of one shape (p, {landscape.dim}), got "
+            f"{tuple(starts.shape)} and {tuple(ends.shape)}"
+        )
+    if initial is not None:
+        check_rows(initial, landscape)
+        if initial.ndim != 3 or len(initial) != len(starts) or initial.shape[1] < 2:
+            raise InputError(
+                f"expected first guesses as ({len(starts)}, m, {landscape.dim}) with both ends, "
+                f"got {tuple(initial.shape)}"
+            )
+        if not torch.equal(initial[:, 0], starts) or not torch.equal(initial[:, -1], ends):
+            raise InputError("expected first guesses that begin at the start and stop at the end, got other points")
+    chosen = tuple(numbers) if numbers is not None else tuple(range(len(starts)))
+    if len(chosen) != len(starts):
+        raise InputError(f"expected {len(starts)} numbers of pairs, got {len(chosen)}")
+    return Ends(starts.detach(), ends.detach(), None if initial is None else initial.detach(), chosen)
