@@ -18,6 +18,7 @@ __all__ = [
     "Rows",
     "SupportsHvp",
     "SupportsMetrics",
+    "SupportsNullSpace",
     "SupportsRefresh",
     "check_rows",
     "row_chunks",
@@ -166,6 +167,18 @@ class SupportsRefresh(Protocol):
 
     def refresh(self, x: Tensor) -> Mapping[str, Tensor]:
         """Recompute normalisation statistics for each row, ``(*b, d) -> {buffer: (*b, *shape)}``."""
+        ...
+
+
+@runtime_checkable
+class SupportsNullSpace(Protocol):
+    """Landscapes with directions that never change the energy, such as rigid motions of a molecule."""
+
+    def null_space(self, x: Tensor) -> Tensor:
+        """``(d,) -> (k, d)``: orthonormal directions along which the energy does not change; k may be 0.
+
+        At a critical point the Hessian times any of them is zero.
+        """
         ...
 
 
