@@ -14,7 +14,6 @@ from lossatlas.core.errors import ConfigurationError, StorageError
 from lossatlas.study import Piece, Study, plan
 from lossatlas.study.config import parse_config
 from lossatlas.study.numerics import StudyNumerics
-from lossatlas.study.pieces import draw_pairs
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -179,12 +178,3 @@ def test_plan_predicts_every_piece_and_writes_nothing(tmp_path: Path) -> None:
     predicted = sum(p.disk for p in pieces if p.label.startswith("ensemble"))
     assert predicted == pytest.approx(stored, rel=0.2)
     assert all(p.done for p in plan(Study(parse_config(TINY), folder)))
-
-
-def test_a_random_subset_of_pairs_is_stable() -> None:
-    some = draw_pairs(10, 7, 0, "fcp")
-    assert some == draw_pairs(10, 7, 0, "fcp")
-    assert len(set(some)) == 7
-    assert all(a < b for a, b in some)
-    assert draw_pairs(10, 7, 1, "fcp") != some
-    assert len(draw_pairs(10, None, 0, "fcp")) == 45

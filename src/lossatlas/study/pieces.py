@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 
@@ -13,7 +11,7 @@ from lossatlas import analysis, data, optimize, paths, problems, training
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
-from lossatlas.core.randomness import derive_seed
+from lossatlas.paths.schedule import random_pairs
 from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
 from lossatlas.study.numerics import StudyNumerics
@@ -169,25 +167,6 @@ def _compute_ensemble(piece: Piece, context: Context, update: Update) -> Tree:
     return ensemble.to_tree()
 
 
-def draw_pairs(members: int, count: int | None, seed: int, label: str) -> list[tuple[int, int]]:
-    """All pairs of members, or ``count`` of them at random.
-
-    Args:
-        members: size of the weight set.
-        count: at most this many; None: all.
-        seed: of the study.
-        label: names the draw.
-
-    Example:
-        >>> draw_pairs(3, None, 0, "")
-        [(0, 1), (0, 2), (1, 2)]
-    """
-    pairs = list(combinations(range(members), 2))
-    if count is None or count >= len(pairs):
-        return pairs
-    return sorted(random.Random(derive_seed(seed, "pairs", label)).sample(pairs, count))
-
-
 def _compute_paths(piece: Piece, context: Context, update: Update) -> Tree:
     how = context.config.paths
     if how is None:
@@ -196,7 +175,7 @@ def _compute_paths(piece: Piece, context: Context, update: Update) -> Tree:
     ensemble = Ensemble.from_tree(context.store.load(source)[0])
     landscape = context.problems[piece.inputs["network"]].train
     weights = ensemble.weight_set(piece.inputs["weight_set"]).weights.to(landscape.device, landscape.dtype)
-    chosen = draw_pairs(len(weights), how.pairs, context.config.seed, piece.label)
+    chosen = random_pairs(len(weights), how.pairs, context.config.seed, piece.label)
     # One conversion to float64 for all pairs: it copies the data.
     exact = landscape.to(dtype=torch.float64)
     found = []

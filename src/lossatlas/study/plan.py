@@ -10,10 +10,10 @@ import torch
 
 from lossatlas import optimize, training
 from lossatlas.core.hardware import timed
+from lossatlas.paths.schedule import random_pairs
 from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
 from lossatlas.study.numerics import StudyNumerics
-from lossatlas.study.pieces import draw_pairs
 from lossatlas.study.study import Study
 
 __all__ = ["PlannedPiece", "plan"]
@@ -129,7 +129,7 @@ def _cost(
     working = 2 * chunk * problem.train.bytes_per_sample() + data
     if kind == "paths":
         how = config.paths
-        pairs = len(draw_pairs(kept, how.pairs if how else None, 0, ""))
+        pairs = len(random_pairs(kept, how.pairs if how else None, 0, ""))
         points = int((how.options if how else {}).get("points", 51))
         return pairs * points * cost.exact_value(), working * 2 + 2 * data, pairs * points * 32 + 4000
     settings = network.optimizers[inputs["optimizer"]]
