@@ -13,10 +13,12 @@ from lossatlas.core.path import Path, StationaryPoint
 from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, SupportsMetrics
 from lossatlas.paths.refine import refine_height
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "resolution"]
 
-# Samples on a stretch as long as the straight distance between the ends, before the resolution is doubled.
-_RESOLUTION = 100
+# Samples on a stretch as long as the straight distance between the ends, before the resolution is doubled: networks
+# are smooth on that scale and dear, energies may have narrow features and are cheap.
+_RESOLUTION_NETWORK = 50
+_RESOLUTION_ENERGY = 100
 _MOST_SAMPLES = 20_000
 # Numbers in the sampled points that are kept with a path: enough for anything that is drawn, not for networks.
 _KEPT_NUMBERS = 100_000
@@ -26,13 +28,18 @@ _END_STEPS = (1e-4, 1e-3, 1e-2)
 _END_DROP = 1e-3
 
 
+def resolution(landscape: Landscape) -> int:
+    """Samples on a stretch as long as the straight distance, before the refined height doubles them."""
+    return _RESOLUTION_ENERGY if landscape.samples is None else _RESOLUTION_NETWORK
+
+
 def diagnose(
     landscape: Landscape,
     curve: Curve,
     t: Tensor,
     *,
     method: str,
-    tolerance: float | None = 1e-6,
+    tolerance: float = 1e-6,
     saddle: bool | None = False,
 ) -> Path:
     """Measure a curve in float64 on the whole data.
@@ -42,7 +49,7 @@ def diagnose(
         curve: the path.
         t: ``(m,)``, the samples, from 0 to 1.
         method: its name.
-        tolerance: of the refined height, see :func:`lossatlas.paths.refine.refine_height`; None: not refined.
+        tolerance: of the refined height, see :func:`lossatlas.paths.refine.refine_height`; 0: not refined.
         saddle: follow the softest mode from the highest point to a stationary point; None: where the landscape is
             smooth and has Hessian-vector products, but is not a network.
 
@@ -75,7 +82,7 @@ def diagnose(
         if not bool(value.isfinite()):
             raise InputError(f"expected a finite loss at both ends, got {float(value)} at the {name}")
 
-    grid = _grid(curve, t)
+    grid = _grid(curve, t, resolution(landscape))
     arc = curve.arc_length(grid)
     length = float(arc[-1])
     evaluations: dict[str, float] = {"values": len(t), "diagnostic_values": 0, "diagnostic_gradients": 0}
@@ -84,7 +91,7 @@ def diagnose(
     broken = ~loss.isfinite()
     if bool(broken.any()):
         status, message = "not finite", f"the loss is {_spell(loss[broken])} at t = {float(t[broken][0]):.6g}"
-    elif tolerance is not None:
+    elif tolerance > 0:
         refined = refine_height(loss_at, grid, tolerance=tolerance)
         evaluations["diagnostic_values"] += refined.evaluations
         if math.isnan(refined.value):
@@ -130,13 +137,13 @@ def diagnose(
     )
 
 
-def _grid(curve: Curve, t: Tensor) -> Tensor:
+def _grid(curve: Curve, t: Tensor, resolution: int) -> Tensor:
     """Samples at equal steps of arc length, dense on the scale of the distance, together with the path's own."""
     coarse = curve.uniform(len(t))
     stretch = float(curve.arc_length(coarse)[-1]) / curve.distance if curve.distance > 0 else 1.0
     # An infinite or NaN length means infinite coefficients; the loss says so at the samples.
-    wanted = _RESOLUTION * stretch if math.isfinite(stretch) else 0
-    even = curve.uniform(min(max(_RESOLUTION, len(t), int(wanted)), _MOST_SAMPLES) + 1)
+    wanted = resolution * stretch if math.isfinite(stretch) else 0
+    even = curve.uniform(min(max(resolution, len(t), int(wanted)), _MOST_SAMPLES) + 1)
     grid: Tensor = torch.cat([even.cpu(), t]).unique()  # type: ignore[no-untyped-call]
     return grid
 

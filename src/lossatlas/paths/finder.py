@@ -14,7 +14,7 @@ from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import Landscape, check_rows
-from lossatlas.paths.diagnose import diagnose
+from lossatlas.paths.diagnose import diagnose, resolution
 
 __all__ = ["Ends", "PathFinder", "Search", "Status"]
 
@@ -87,17 +87,17 @@ class PathFinder(ABC):
     Args:
         points: samples of the path, both ends included; chains have as many images.
         tolerance: the refined height is accepted when doubling the resolution twice changes it by less than this
-            fraction of (height - lower end); None: it is not refined.
+            fraction of (height - lower end); 0: it is not refined.
         saddle: follow the softest mode from the highest point to a stationary point and descend to both sides.
             None: where the landscape is smooth and has Hessian-vector products, but is not a network.
         seed: of everything random in the search.
 
     Raises:
-        InputError: fewer than 2 points, or a tolerance that is not positive.
+        InputError: fewer than 2 points, or a tolerance outside [0, 1).
     """
 
     points: int = 51
-    tolerance: float | None = 1e-6
+    tolerance: float = 1e-6
     saddle: bool | None = None
     seed: int = 0
 
@@ -106,8 +106,8 @@ class PathFinder(ABC):
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
             raise InputError(f"expected at least 2 points on a path, got {self.points}")
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
-            raise InputError(f"expected a tolerance between 0 and 1, or None, got {self.tolerance}")
+        if not 0 <= self.tolerance < 1:
+            raise InputError(f"expected a tolerance from 0 (not refined) to below 1, got {self.tolerance}")
 
     @abstractmethod
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
@@ -117,6 +117,16 @@ class PathFinder(ABC):
     def rows_at_once(self) -> int:
         """Rows of one pair that :meth:`search` holds at once; decides how many pairs are grouped."""
         return self.points
+
+    def expected_evaluations(self, landscape: Landscape) -> tuple[float, float]:
+        """Most values and gradients of one pair, in full-batch units, diagnostics included; for predictions of cost."""
+        # Two doublings after the first samples, on a path half as long again as the straight line.
+        refined = 6 * resolution(landscape) if self.tolerance > 0 else 0
+        return self.points + refined, self.expected_gradients(landscape)
+
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """Most gradients of one pair, in full-batch units; a subclass that searches says how many."""
+        return 0.0
 
     def find(self, landscape: Landscape, start: Tensor, end: Tensor, *, initial: Tensor | None = None) -> Path:
         """Find a path between two points.
