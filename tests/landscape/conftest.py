@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from clusters import hollow, lj7
 from sample_networks import NETWORKS, PLAIN, rows_of
 from torch import Tensor
 
 from lossatlas.core.randomness import generator
-from lossatlas.landscape import Landscape, from_function, get
+from lossatlas.landscape import Landscape, from_atoms, from_function, get
 
 FLOAT64 = torch.float64
 
@@ -64,6 +65,18 @@ def numpy_chain_grad(x: np.ndarray) -> np.ndarray:
     return grad
 
 
+def lennard_jones_points() -> Tensor:
+    """Points about the lowest minimum of seven Lennard-Jones atoms, ``(6, 21)``."""
+    atoms = lj7(0)
+    return from_atoms(atoms).rows([atoms]) + 0.05 * draw(21)
+
+
+def surface_points() -> Tensor:
+    """Points about an atom above Al(100), ``(6, 15)``."""
+    atoms = hollow()
+    return from_atoms(atoms).rows([atoms]) + 0.05 * draw(15)
+
+
 CASES: list[Case] = [
     Case("paper-toy", lambda: get("paper-toy"), draw(2)),
     Case("muller-brown", lambda: get("muller-brown"), draw(2, -0.8, 0.9)),
@@ -85,6 +98,8 @@ CASES: list[Case] = [
         draw(4),
         1e-7,
     ),
+    Case("atoms: Lennard-Jones", lambda: from_atoms(lj7(0)), lennard_jones_points(), 1e-6),
+    Case("atoms: surface", lambda: from_atoms(hollow()), surface_points(), 1e-6),
     *(
         Case(f"network: {name}", partial(NETWORKS[name], dtype=FLOAT64, numerics=PLAIN), network_points(name))
         for name in ("normalised", "attention")

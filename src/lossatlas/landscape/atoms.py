@@ -31,8 +31,8 @@ class AtomsLandscape(AtomsEnergy):
         """Coordinates of the free atoms of each image, ``list of m Atoms -> (m, d)``, in Å.
 
         In a periodic cell each image after the first is moved by whole cells, atom by atom, to be nearest to the image
-        before it, so that no atom jumps across the cell along a path. Fixed atoms are taken as :func:`from_atoms` saw
-        them.
+        before it, so that no atom jumps across the cell along a path; half a cell (to 0.1 Å) stays as given. Fixed
+        atoms are taken as :func:`from_atoms` saw them.
 
         Args:
             images: the same atoms in the same order and cell, at least one.
@@ -47,7 +47,7 @@ class AtomsLandscape(AtomsEnergy):
         for number, image in enumerate(images):
             check_image(image, self._template, ~self._free, self._shortest, f"image {number}")
             points = image.get_positions()[self._free]
-            stack.append(points if not stack else stack[-1] + self._shortest(points - stack[-1]))
+            stack.append(Anchored(self._shortest).bring(points, stack[-1]) if stack else points)
         return self._back(np.stack(stack).reshape(len(stack), self.dim))
 
     def atoms(self, rows: Tensor, template: Atoms | None = None, *, evaluate: bool = False) -> list[Atoms]:
@@ -109,7 +109,7 @@ class AtomsLandscape(AtomsEnergy):
 
         Atoms are identical if element, initial charge and magnetic moment agree; that the calculator sees no other
         difference (no bonds by number) is the caller's knowledge. Images that a rotation or reflection of ``start``
-        onto itself carries into each other count once. Up to 8 exchangeable atoms (40 320 permutations) the order is
+        onto itself carries into each other count once. Up to 7 exchangeable atoms (5040 permutations) the order is
         exact; beyond, it comes from assignments alternated with superpositions from 300 placements.
 
         Args:

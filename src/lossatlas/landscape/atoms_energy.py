@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AtomsEnergy", "CalculatorSource"]
 
+# In Å. A hop by half a cell is as long to either side, but for the rounding: then it goes where it was told to go.
+_TIE = 0.1
+
 CalculatorSource: TypeAlias = "Calculator | Callable[[], Calculator] | None"
 
 
@@ -109,14 +112,15 @@ class AtomsEnergy(Energy):
 
     # ------------------------------------------------------------------ parts
     def _shortest(self, differences: Array) -> Array:
-        """Shortest image of each difference vector, ``(*b, 3) -> (*b, 3)``."""
+        """Shortest image of each difference vector, ``(*b, 3) -> (*b, 3)``; the vector itself in a tie."""
         if not self._template.pbc.any():
             return differences
         from ase.geometry import find_mic
 
         vectors, _ = find_mic(differences.reshape(-1, 3), self._template.cell, self._template.pbc)
         shortest: Array = np.asarray(vectors, dtype=np.float64).reshape(differences.shape)
-        return shortest
+        lengths = np.linalg.norm(differences, axis=-1), np.linalg.norm(shortest, axis=-1)
+        return np.where((lengths[0] > lengths[1] + _TIE)[..., None], shortest, differences)
 
     def _rigid_motions(self, row: Array) -> Array:
         if not self._rigid:
@@ -132,7 +136,8 @@ class AtomsEnergy(Energy):
                 f"expected {what} as one row ({self.dim},) of finite coordinates, got shape {tuple(x.shape)}"
                 f"{'' if x.ndim != 1 else ' with NaN or infinity'}: pass one point"
             )
-        return self._points(x[None])[0]
+        point: Array = self._points(x[None])[0]
+        return point
 
     def _points(self, x: Tensor) -> Array:
         """Rows as float64 positions of the free atoms, ``(n, d) -> (n, d / 3, 3)``."""

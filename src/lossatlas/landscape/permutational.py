@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import factorial, prod
@@ -16,8 +15,8 @@ from lossatlas.landscape.rigid_motion import Array, Frame
 
 __all__ = ["Target", "permutational_images"]
 
-# Up to this many permutations (8 identical atoms), all are looked at; beyond, a search looks for the nearest ones.
-_ALL = 40_320
+# Up to this many permutations (7 identical atoms), all are looked at; beyond, a search looks for the nearest ones.
+_ALL = 5040
 _RESTARTS = 300
 _LONGEST_ALTERNATION = 100
 # Beside the smallest distance between two atoms, which every exchange exceeds.
@@ -68,7 +67,7 @@ def permutational_images(end: Array, target: Target, count: int, stream: torch.G
 
     The squared distance is min over motions of Σ|e_σ(i) − s_i|². Images that a symmetry of the target (rotation or
     reflection) carries into each other are one: a path to one is, seen from elsewhere, a path to the other. Up to
-    40 320 permutations are all looked at. Beyond that, assignments alternate with superpositions from 300 placements,
+    5040 permutations are all looked at. Beyond that, assignments alternate with superpositions from 300 placements,
     and exchanges of two atoms lead on from the best ones: the first image is then very likely, not surely, the nearest.
 
     Args:
@@ -88,34 +87,45 @@ def permutational_images(end: Array, target: Target, count: int, stream: torch.G
         >>> len(found), bool(np.allclose(found[0], triangle))
         (6, True)
     """
+    # One image is never compared with another, so what makes two of them equal need not be known.
+    symmetries = [
+        (parity, order)
+        for parity in target.frame.parities
+        for order in (_self_maps(parity, target, stream) if count > 1 else ())
+    ]
+    if target.few:
+        return _distinct(end[_all_orders(target)], target, symmetries, count)
+    optima = _alternate(end, target, stream)
+    wanted = count * max(1, len(symmetries))
+    while True:
+        orders = _exchanges(end, target, optima, wanted)
+        found = _distinct(end[np.stack(orders)], target, symmetries, count)
+        if len(found) == count or len(orders) < wanted:
+            return found
+        wanted *= 2
+
+
+def _distinct(candidates: Array, target: Target, symmetries: list[tuple[int, Order]], count: int) -> Array:
+    """Bring candidates to the target, drop what equals a nearer one or its symmetric copies, ``-> (m, n, 3)``."""
+    distances, images = target.bring(candidates)
+    nearest_first = np.argsort(distances, kind="stable")
+    distances, images = distances[nearest_first], images[nearest_first]
     same = target.resolution
-    symmetries = [(parity, order) for parity in target.frame.parities for order in _self_maps(parity, target, stream)]
+    # Equal images are equally far away; a root of a sum of squares differs by less than this.
+    window = same * np.sqrt(images[0].size)
+    is_new = np.ones(len(images), dtype=bool)
     found: list[Array] = []
-    seen: list[tuple[float, Array]] = []
-    for distance, image in _candidates(end, target, count * len(symmetries), stream):
-        # Equal images are equally far away; a root of a sum of squares differs by less than the coordinates do.
-        near = [other for far, other in seen if abs(far - distance) < same * np.sqrt(image.size)]
-        if near and bool((np.abs(np.stack(near) - image).max((1, 2)) < same).any()):
+    for i, image in enumerate(images):
+        if not is_new[i]:
             continue
         found.append(image)
         if len(found) == count:
             break
         _, copies = target.bring(np.stack([parity * image[order] for parity, order in symmetries]))
-        seen += [(distance, copy) for copy in copies]
+        last = int(np.searchsorted(distances, distances[i] + window, side="right"))
+        for copy in copies:
+            is_new[i + 1 : last] &= np.abs(images[i + 1 : last] - copy).max((1, 2)) >= same
     return np.stack(found)
-
-
-def _candidates(end: Array, target: Target, wanted: int, stream: torch.Generator) -> Iterator[tuple[float, Array]]:
-    """Distance and image, nearest first; the same image may come more than once."""
-    if target.few:
-        distances, images = target.bring(end[_all_orders(target)])
-        for i in np.argsort(distances, kind="stable"):
-            yield float(distances[i]), images[i]
-        return
-    orders = _exchanges(end, target, _alternate(end, target, stream), wanted)
-    distances, images = target.bring(end[np.stack(orders)])
-    for i in np.argsort(distances, kind="stable"):
-        yield float(distances[i]), images[i]
 
 
 def _exchanges(end: Array, target: Target, optima: list[Order], wanted: int) -> list[Order]:

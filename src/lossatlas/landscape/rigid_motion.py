@@ -49,9 +49,9 @@ def rigid_directions(positions: Array, free: NDArray[np.bool_], axes: Array) -> 
     if on_fixed.size:
         basis, sizes, _ = np.linalg.svd(on_fixed)
         generators = np.tensordot(basis[:, int((sizes > _VANISHING).sum()) :].T, generators, 1)
-    moved = generators[:, free].reshape(len(generators), -1)
-    if not moved.size:
-        return np.zeros((0, 3 * int(free.sum())))
+    moved = generators[:, free].reshape(len(generators), 3 * int(free.sum()))
+    if not len(moved):
+        return moved
     _, sizes, directions = np.linalg.svd(moved, full_matrices=False)
     return np.asarray(directions[sizes > _VANISHING])
 
@@ -144,7 +144,9 @@ class Anchored:
 
     def bring(self, points: Array, target: Array) -> Array:
         """Take the periodic image of each atom that is nearest to its target."""
-        return target + self.shortest(points - target)
+        difference = points - target
+        # In this order what is near already keeps its bits.
+        return np.asarray(points + (self.shortest(difference) - difference))
 
     def squared(self, points: Array, target: Array) -> Array:
         """As :meth:`Frame.squared`, between nearest images."""
@@ -162,7 +164,7 @@ class Periodic(Anchored):
     def bring(self, points: Array, target: Array) -> Array:
         """Take nearest images and the mean displacement out, in turn, until no image changes."""
         for _ in range(10):
-            moved = target + self.shortest(points - target)
+            moved = super().bring(points, target)
             moved = moved - (moved - target).mean(-2, keepdims=True)
             settled = np.allclose(moved, points, rtol=0, atol=1e-12)
             points = moved
