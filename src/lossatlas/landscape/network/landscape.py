@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
-from lossatlas.landscape.network.sources import TensorSource, make_source
+from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
 from lossatlas.landscape.network.tuning import measure_numerics
 
 __all__ = ["NetworkLandscape"]
@@ -146,6 +146,33 @@ class NetworkLandscape:
             InputError: weights of another network.
         """
         return self.spec.flatten(weights).to(dtype=self.dtype, device=self.device)
+
+    # ------------------------------------------------------------------ the network behind it
+    def module(self, x: Tensor) -> nn.Module:
+        """A copy of the network carrying one row and the buffers in force, ``(d,) -> nn.Module``.
+
+        Raises:
+            InputError: not one row of this landscape, or buffers that differ from row to row.
+        """
+        check_rows(x, self)
+        if x.ndim != 1:
+            raise InputError(f"expected one row of shape ({self.dim},), got {tuple(x.shape)}: make a module for each")
+        model = copy.deepcopy(self._evaluator.program.model)
+        places = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        for name, tensor in {**self.spec.unflatten(x.detach()), **self._buffers}.items():
+            if places[name].shape != tensor.shape:
+                raise InputError(f"expected one '{name}' for all rows, got shape {tuple(tensor.shape)}: pass one row's")
+            with torch.no_grad():
+                places[name].copy_(tensor)
+        return model
+
+    def batches(self, size: int | None = None) -> Iterator[Batch]:
+        """Batches of the data in order, ``size`` samples at a time (None: as they come)."""
+        yield from self._evaluator.source.chunks(size)
+
+    def outputs(self, module: nn.Module, batch: Batch) -> tuple[Any, Any]:
+        """Run a network of :meth:`module` on a batch as the loss does, ``-> (output, target)``."""
+        return self._evaluator.program.outputs(module, batch)
 
     # ------------------------------------------------------------------ evaluation
     def value(self, x: Rows) -> Tensor:

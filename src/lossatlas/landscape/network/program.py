@@ -132,6 +132,11 @@ class Program:
             other._loss = copy.deepcopy(self._loss).to(dtype=dtype, device=device)
         return other
 
+    def outputs(self, model: nn.Module, batch: Any) -> tuple[Any, Any]:
+        """Run another module in place of the private copy, ``-> (output, target)``."""
+        found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)
+        return found
+
     def _outputs(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> tuple[Any, Any]:
         state = {f"model.{name}": tensor for name, tensor in (*params.items(), *buffers.items())}
         outputs: tuple[Any, Any] = functional_call(self._bound, state, (batch,))
