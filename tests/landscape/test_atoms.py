@@ -121,6 +121,20 @@ def test_rigid_motions_change_nothing(seed):
     torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
 
 
+def test_rigid_components_of_noisy_forces_are_removed():
+    class Noisy(LennardJones):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            about = np.cross([0, 0, 1e-3], self.atoms.positions)
+            self.results["forces"] = self.results["forces"] + about + [1e-3, 0, 0]
+
+    atoms = lj7(1)
+    noisy, kept = from_atoms(atoms, Noisy(rc=1000)), from_atoms(atoms, Noisy(rc=1000), rigid=False)
+    x = noisy.rows([atoms])[0]
+    assert float(noisy.value_and_grad(x)[1].abs().max()) < 1e-7
+    assert float(kept.value_and_grad(x)[1].abs().max()) > 5e-4
+
+
 @pytest.mark.parametrize(("fixed", "expected"), [([], 6), ([3], 3), ([0, 3], 1), ([0, 3, 5], 0)])
 def test_fixed_atoms_leave_only_what_does_not_move_them(fixed, expected):
     atoms = lj7(0)
@@ -287,6 +301,7 @@ def test_lists_of_atoms_go_in_and_come_out():
         assert np.abs(back.get_forces(apply_constraint=False) - raw).max() < 1e-10
     assert torch.equal(landscape.rows(landscape.atoms(rows)), rows)
     assert landscape.atoms(rows[0])[0].calc is None
+    assert torch.equal(landscape.rows(start), rows[:1])
 
 
 def test_paths_do_not_jump_across_the_cell():

@@ -65,8 +65,7 @@ def _relaxed_lj7(which: int) -> NDArray[np.float64]:
 def aluminium_hop(adatom: str = "Au", fmax: float = 1e-3) -> tuple[Atoms, Atoms]:
     """An atom in one hollow of Al(100) and in the next, relaxed with EMT to forces below ``fmax`` eV/Å.
 
-    The system of ASE's first tutorial on nudged elastic bands: two mobile atoms layers, of 2 x 2 x 3, are the adatom
-    and the top layer; the two lower layers are fixed.
+    The system of ASE's first tutorial on nudged elastic bands: 2 x 2 x 3 atoms of Al below, the two lower layers fixed.
     """
     start, end = (surface.copy() for surface in _relaxed_hop(adatom, fmax))
     start.calc, end.calc = EMT(), EMT()

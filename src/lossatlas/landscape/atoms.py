@@ -27,7 +27,7 @@ __all__ = ["AtomsLandscape", "from_atoms"]
 class AtomsLandscape(AtomsEnergy):
     """The energy of atoms, with lists of atoms in and out; made by :func:`from_atoms`, which says what it does."""
 
-    def rows(self, images: Sequence[Atoms]) -> Tensor:
+    def rows(self, images: Sequence[Atoms] | Atoms) -> Tensor:
         """Coordinates of the free atoms of each image, ``list of m Atoms -> (m, d)``, in Å.
 
         In a periodic cell each image after the first is moved by whole cells, atom by atom, to be nearest to the image
@@ -35,7 +35,7 @@ class AtomsLandscape(AtomsEnergy):
         atoms are taken as :func:`from_atoms` saw them.
 
         Args:
-            images: the same atoms in the same order and cell, at least one.
+            images: the same atoms in the same order and cell, at least one; a single ``Atoms`` makes one row.
 
         Raises:
             InputError: other atoms, another cell, or fixed atoms elsewhere.
