@@ -45,11 +45,11 @@ def superbasin_nodes(
     holder = list(range(len(nodes)))  # the topmost node that holds each minimum
     joins = zip(heights, pairs, strict=True)
     for height, group in groupby(joins, key=lambda join: join[0]):
-        parts = {k: {k} for k in set(holder)}
+        parts: dict[int, set[int]] = {}
         for _, (i, j) in group:
-            joined = parts[holder[i]] | parts[holder[j]]
+            joined = parts.get(holder[i], {holder[i]}) | parts.get(holder[j], {holder[j]})
             parts.update(dict.fromkeys(joined, joined))
-        for chosen in sorted({tuple(sorted(part)) for part in parts.values() if len(part) > 1}):
+        for chosen in sorted({tuple(sorted(part)) for part in parts.values()}):
             children = tuple(sorted(chosen, key=lambda k: nodes[k].minima))
             minima = tuple(sorted(m for k in children for m in nodes[k].minima))
             for m in minima:

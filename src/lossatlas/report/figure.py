@@ -29,7 +29,8 @@ class Axis:
         label: what is measured, such as ``"Training loss"``.
         unit: its unit, such as ``"nat"``; ``""`` says on purpose that it is a pure number.
         scale: ``"linear"`` or ``"log"``.
-        categories: names of the positions 0, 1, ... where the axis counts things instead of measuring.
+        categories: names of the positions 0, 1, ... where the axis counts things instead of measuring; a position
+            without a name, ``""``, has no tick.
 
     Raises:
         InputError: the label is empty.

@@ -82,9 +82,9 @@ def _draw_heatmap(axes: Axes, mark: Heatmap, canvas: Canvas) -> None:
 
 def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
     if axis.categories:
-        positions = list(range(len(axis.categories)))
-        axes.set(**{f"{which}ticks": positions, f"{which}ticklabels": axis.categories})
-        axes.set(**{f"{which}lim": (-0.6, len(positions) - 0.4)})
+        named = [(position, name) for position, name in enumerate(axis.categories) if name]
+        axes.set(**{f"{which}ticks": [k for k, _ in named], f"{which}ticklabels": [name for _, name in named]})
+        axes.set(**{f"{which}lim": (-0.6, len(axis.categories) - 0.4)})
         if which == "y":
             axes.invert_yaxis()
     axes.set(**{f"{which}label": axis.text})

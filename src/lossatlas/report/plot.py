@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lossatlas.analysis import BarrierTree
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.report.curves import curve_panel
+from lossatlas.report.disconnectivity import disconnectivity_figure
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Line, Mark, Points
 from lossatlas.report.profiles import loss_axis, path_axis
@@ -16,12 +18,12 @@ from lossatlas.report.wording import network_name, number, optimizer_name
 __all__ = ["plot"]
 
 
-def plot(result: Ensemble | Path | Sequence[Path]) -> Figure:
+def plot(result: Ensemble | Path | BarrierTree | Sequence[Path]) -> Figure:
     """Draw a result.
 
     Args:
-        result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked)
-            or several paths in one panel.
+        result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked),
+            several paths in one panel, or a barrier tree (its disconnectivity graph).
 
     Returns:
         A figure: it shows itself in a notebook, ``.interactive()`` is the Plotly figure, ``.save(path)`` writes
@@ -41,9 +43,13 @@ def plot(result: Ensemble | Path | Sequence[Path]) -> Figure:
         return _ensemble(result)
     if isinstance(result, Path):
         return _path(result)
+    if isinstance(result, BarrierTree):
+        return disconnectivity_figure(result)
     if isinstance(result, Sequence) and result and all(isinstance(item, Path) for item in result):
         return _paths(result)
-    raise InputError(f"expected an Ensemble, a Path or a list of Paths to plot, got {type(result).__name__}")
+    raise InputError(
+        f"expected an Ensemble, a Path or a list of Paths, or a BarrierTree to plot, got {type(result).__name__}"
+    )
 
 
 def _ensemble(ensemble: Ensemble) -> Figure:

@@ -162,9 +162,10 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
         layout |= _log_ticks(values)
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
+        named = [(position, name) for position, name in enumerate(axis.categories) if name]
         layout |= {
-            "tickvals": list(range(len(axis.categories))),
-            "ticktext": [name.replace("\n", "<br>") for name in axis.categories],
+            "tickvals": [position for position, _ in named],
+            "ticktext": [name.replace("\n", "<br>") for _, name in named],
             "range": span[::-1] if letter == "y" else span,
             "showgrid": False,
         }
