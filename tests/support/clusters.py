@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.build import add_adsorbate, fcc100
 from ase.calculators.emt import EMT
@@ -13,6 +14,9 @@ from ase.constraints import FixAtoms
 from ase.optimize import BFGS
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from torch import Tensor
+
+from lossatlas.landscape.contract import SupportsHvp
 
 # Without a cutoff in reach: ASE's default, 3 σ, shifts the energies.
 REACH = 1000.0
@@ -48,6 +52,12 @@ def lj7(which: int) -> Atoms:
 def lj7_lowest() -> tuple[Atoms, Atoms]:
     """The two lowest minima, the pentagonal bipyramid and the capped octahedron."""
     return lj7(0), lj7(1)
+
+
+def hessian(landscape: SupportsHvp, x: Tensor) -> Tensor:
+    """The dense Hessian at a point, symmetrised, ``(d,) -> (d, d)``."""
+    columns = landscape.hvp(x.expand(len(x), -1), torch.eye(len(x), dtype=x.dtype))
+    return (columns + columns.T) / 2
 
 
 @cache
