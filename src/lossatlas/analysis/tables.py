@@ -77,16 +77,17 @@ def loss_table(ensembles: Mapping[Key, Ensemble]) -> Table:
     )
 
 
-def barrier_table(paths: Mapping[tuple[str, str, str], PairPaths]) -> Table:
+def barrier_table(paths: Mapping[tuple[str, str, str, str], PairPaths]) -> Table:
     """Heights and barriers of the paths in each weight set, with jackknife intervals.
 
     Args:
-        paths: by network, optimizer and weight set.
+        paths: by network, optimizer, weight set and stage.
     """
     columns = (
         Column("network", "Network"),
         Column("optimizer", "Optimizer"),
         Column("weight_set", "Weight set"),
+        Column("stage", "Stage"),
         Column("method", "Path"),
         Column("minima", "Minima", "", "d"),
         Column("pairs", "Pairs", "", "d"),
@@ -97,9 +98,11 @@ def barrier_table(paths: Mapping[tuple[str, str, str], PairPaths]) -> Table:
         Column("barrier_low", "95 % from", "", ".3g"),
         Column("barrier_high", "to", "", ".3g"),
         Column("distance_mean", "Distance", "", ".3g"),
+        Column("gradients_mean", "Gradients per path", "", ",.0f"),
+        Column("converged", "Converged", "", "d"),
     )
     rows = []
-    for (network, optimizer, weight_set), found in paths.items():
+    for (network, optimizer, weight_set, stage), found in paths.items():
         if not found:
             continue
         ends = [(first, second) for first, second, _ in found]
@@ -111,6 +114,7 @@ def barrier_table(paths: Mapping[tuple[str, str, str], PairPaths]) -> Table:
                 network,
                 optimizer,
                 weight_set,
+                stage,
                 found[0][2].method,
                 height.units,
                 len(found),
@@ -121,14 +125,16 @@ def barrier_table(paths: Mapping[tuple[str, str, str], PairPaths]) -> Table:
                 _number(barrier.low),
                 _number(barrier.high),
                 _number(distance.mean),
+                sum(path.evaluations.get("gradients", 0) for *_, path in found) / len(found),
+                sum(path.converged for *_, path in found),
             )
         )
     return Table(
         "barriers",
         "Paths between minima",
-        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends, both at "
-        "the sampled points in float64. Standard errors and intervals from a jackknife over minima, since pairs share "
-        "them.",
+        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends, in float64; "
+        "between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from a "
+        "jackknife over minima, since pairs share them.",
         columns,
         tuple(rows),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from lossatlas.study.config import StudyConfig, load_config, recipe_names, recipe_summary
 from lossatlas.study.plan import PlannedPiece, plan
-from lossatlas.study.results import Experiment, Pair, StudyResults
+from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
 
 __all__ = [
+    "Atlas",
     "Experiment",
     "Observer",
     "Pair",

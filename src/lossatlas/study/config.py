@@ -18,6 +18,7 @@ from lossatlas.core.errors import ConfigurationError, InputError, nearest
 from lossatlas.core.randomness import preserved_random_state
 
 __all__ = [
+    "AtlasConfig",
     "DataConfig",
     "NetworkConfig",
     "OptimizerConfig",
@@ -104,18 +105,40 @@ class NetworkConfig(_Strict):
 
 
 class PathConfig(_Strict):
-    """Which paths are found between minima of one weight set, on the training landscape.
+    """Which paths are found between minima of one optimizer and weight set, on the training landscape.
 
     Attributes:
         method: path finder.
+        networks: whose minima; null: those of all networks.
         weight_sets: sets whose members are connected.
         pairs: at most this many pairs per set, drawn at random; null: all.
         options: of the finder, such as ``points``.
     """
 
     method: str = "linear"
+    networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
     weight_sets: Annotated[tuple[Literal["train", "test"], ...], AfterValidator(_distinct)] = ("train", "test")
     pairs: _Count | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class AtlasConfig(_Strict):
+    """Paths among the minima of all optimizers of a network, and the barrier tree they give.
+
+    Attributes:
+        method: path finder.
+        networks: whose minima; null: those of all networks.
+        weight_set: which minima.
+        minima: at most this many per optimizer, those with the lowest training loss; null: all.
+        paths: at most this many paths per network, those that matter for the tree first; null: all pairs.
+        options: of the finder, such as ``points``.
+    """
+
+    method: str = "auto"
+    networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    weight_set: Literal["train", "test"] = "train"
+    minima: _Count | None = None
+    paths: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -130,7 +153,8 @@ class StudyConfig(_Strict):
         select: where early stopping looks: ``"test"`` as in the paper, or ``"validation"``.
         data: the examples.
         networks: by name of the problem.
-        paths: between minima; null: none.
+        paths: between minima of one optimizer, by a name of your choice: ``[paths.straight]``, ``[paths.low]``.
+        atlas: all minima of each network in one barrier tree, by a name of your choice.
     """
 
     name: str = Field(min_length=1)
@@ -140,7 +164,8 @@ class StudyConfig(_Strict):
     select: Literal["test", "validation"] = "test"
     data: DataConfig = DataConfig()
     networks: dict[str, NetworkConfig] = Field(min_length=1)
-    paths: PathConfig | None = None
+    paths: dict[str, PathConfig] = Field(default_factory=dict)
+    atlas: dict[str, AtlasConfig] = Field(default_factory=dict)
 
     def to_toml(self) -> str:
         """The complete configuration, defaults included, as TOML."""
@@ -332,8 +357,15 @@ def _check_names(config: StudyConfig) -> None:
                 raise ConfigurationError(
                     f"expected '{wanted}' for optimizer '{optimizer}' of network '{name}', got '{given}'"
                 )
-    if config.paths is not None:
-        _make(_finder, config.paths.method, config.paths.options, f"path finder '{config.paths.method}'")
+    for kind, stages in (("paths", config.paths), ("atlas", config.atlas)):
+        for stage, how in stages.items():
+            _make(_finder, how.method, how.options, f"path finder '{how.method}'")
+            for wanted in how.networks or ():
+                if wanted not in config.networks:
+                    raise ConfigurationError(
+                        f"expected networks of this study in '{kind}.{stage}', got '{wanted}': "
+                        f"{nearest(wanted, config.networks)}"
+                    )
     if config.select == "validation" and config.data.validation == 0:
         raise ConfigurationError(
             "expected data.validation above 0 with select = 'validation', got 0: hold out a part, such as 0.1"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 
@@ -11,36 +10,17 @@ from lossatlas import analysis, data, optimize, paths, problems, training
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
-from lossatlas.paths.schedule import random_pairs
 from lossatlas.problems import Problem
-from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
+from lossatlas.study.config import AtlasConfig, NetworkConfig, OptimizerConfig, PathConfig, StudyConfig
+from lossatlas.study.context import Context, Update
 from lossatlas.study.numerics import StudyNumerics
-from lossatlas.study.store import Piece, Store
+from lossatlas.study.path_pieces import compute_atlas, compute_paths
+from lossatlas.study.store import Piece
 
-__all__ = ["Context", "Update", "compute", "list_pieces", "make_problems"]
+__all__ = ["compute", "list_pieces", "make_problems"]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSIONS = {"ensemble": 1, "paths": 2, "tables": 1}
-
-Update = Callable[[float, str], None]
-"""Called with the fraction done and a short text."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What computing a piece may use.
-
-    Args:
-        config: the study's configuration.
-        problems: by network, numerics fixed.
-        store: where results of other pieces are.
-        checkpoint_seconds: least time between two checkpoints of a piece.
-    """
-
-    config: StudyConfig
-    problems: Mapping[str, Problem]
-    store: Store
-    checkpoint_seconds: float = 30.0
+_VERSIONS = {"ensemble": 1, "paths": 2, "atlas": 1, "tables": 2}
 
 
 def make_problems(config: StudyConfig, device: str) -> dict[str, Problem]:
@@ -68,14 +48,21 @@ def list_pieces(config: StudyConfig, made: Mapping[str, Problem], numerics: Stud
     """
     ensembles: list[Piece] = []
     found: list[Piece] = []
+    atlases: list[Piece] = []
     for name, network in config.networks.items():
-        for optimizer, settings in network.optimizers.items():
-            ensemble = _ensemble_piece(config, made[name], (name, network), (optimizer, settings), numerics)
-            ensembles.append(ensemble)
-            weight_sets = config.paths.weight_sets if config.paths else ()
-            found.extend(_paths_piece(config, ensemble, weight_set) for weight_set in weight_sets)
+        own = [
+            _ensemble_piece(config, made[name], (name, network), (optimizer, settings), numerics)
+            for optimizer, settings in network.optimizers.items()
+        ]
+        ensembles += own
+        for stage, how in config.paths.items():
+            if how.networks is None or name in how.networks:
+                found += [_paths_piece(config, stage, e, weight_set) for e in own for weight_set in how.weight_sets]
+        for stage, around in config.atlas.items():
+            if around.networks is None or name in around.networks:
+                atlases.append(_atlas_piece(config, stage, tuple(own)))
     tables = Piece("tables", "all", {"version": _VERSIONS["tables"]}, (*ensembles, *found))
-    return [*ensembles, *found, tables]
+    return [*ensembles, *found, *atlases, tables]
 
 
 def _ensemble_piece(
@@ -107,17 +94,37 @@ def _ensemble_piece(
     return Piece("ensemble", f"{name} {method}", inputs)
 
 
-def _paths_piece(config: StudyConfig, ensemble: Piece, weight_set: str) -> Piece:
-    how = config.paths
+def _paths_piece(config: StudyConfig, stage: str, ensemble: Piece, weight_set: str) -> Piece:
+    how = config.paths[stage]
     inputs = {
         "version": _VERSIONS["paths"],
         "network": ensemble.inputs["network"],
         "optimizer": ensemble.inputs["optimizer"],
         "weight_set": weight_set,
-        "paths": how.model_dump(mode="json", exclude={"weight_sets"}) if how else None,
+        "stage": stage,
+        "finder": _finder(how),
+        "pairs": how.pairs,
         "seed": config.seed,
     }
-    return Piece("paths", f"{ensemble.label} {weight_set}", inputs, (ensemble,))
+    return Piece("paths", f"{stage} {ensemble.label} {weight_set}", inputs, (ensemble,))
+
+
+def _atlas_piece(config: StudyConfig, stage: str, ensembles: tuple[Piece, ...]) -> Piece:
+    how = config.atlas[stage]
+    inputs = {
+        "version": _VERSIONS["atlas"],
+        "network": ensembles[0].inputs["network"],
+        "stage": stage,
+        "finder": _finder(how),
+        "settings": how.model_dump(mode="json", exclude={"networks", "method", "options"}),
+        "seed": config.seed,
+    }
+    return Piece("atlas", f"{stage} {inputs['network']}", inputs, ensembles)
+
+
+def _finder(how: PathConfig | AtlasConfig) -> str:
+    """The finder with the constants in force, so that a changed default is not mistaken for the old one."""
+    return repr(paths.finders[how.method](**how.options))
 
 
 def compute(piece: Piece, context: Context, update: Update) -> Tree:
@@ -131,9 +138,13 @@ def compute(piece: Piece, context: Context, update: Update) -> Tree:
     Returns:
         The result as it is stored.
     """
-    return {"ensemble": _compute_ensemble, "paths": _compute_paths, "tables": _compute_tables}[piece.kind](
-        piece, context, update
-    )
+    kinds = {
+        "ensemble": _compute_ensemble,
+        "paths": compute_paths,
+        "atlas": compute_atlas,
+        "tables": _compute_tables,
+    }
+    return kinds[piece.kind](piece, context, update)
 
 
 def _compute_ensemble(piece: Piece, context: Context, update: Update) -> Tree:
@@ -167,35 +178,16 @@ def _compute_ensemble(piece: Piece, context: Context, update: Update) -> Tree:
     return ensemble.to_tree()
 
 
-def _compute_paths(piece: Piece, context: Context, update: Update) -> Tree:
-    how = context.config.paths
-    if how is None:
-        return []
-    (source,) = piece.needs
-    ensemble = Ensemble.from_tree(context.store.load(source)[0])
-    landscape = context.problems[piece.inputs["network"]].train
-    weights = ensemble.weight_set(piece.inputs["weight_set"]).weights.to(landscape.device, landscape.dtype)
-    chosen = random_pairs(len(weights), how.pairs, context.config.seed, piece.label)
-    # One conversion to float64 for all pairs: it copies the data.
-    exact = landscape.to(dtype=torch.float64)
-    found = []
-    for number, (first, second) in enumerate(chosen, 1):
-        path = paths.find(exact, weights[first].double(), weights[second].double(), method=how.method, **how.options)
-        found.append({"first": first, "second": second, "path": path.to_tree(curve=False)})
-        update(number / len(chosen), f"pair {number}/{len(chosen)}")
-    return found
-
-
 def _compute_tables(piece: Piece, context: Context, update: Update) -> Tree:
     ensembles: dict[tuple[str, str], Ensemble] = {}
-    found: dict[tuple[str, str, str], list[tuple[int, int, Path]]] = {}
+    found: dict[tuple[str, str, str, str], list[tuple[int, int, Path]]] = {}
     for number, source in enumerate(piece.needs, 1):
         result, _ = context.store.load(source)
         key = (source.inputs["network"], source.inputs["optimizer"])
         if source.kind == "ensemble":
             ensembles[key] = Ensemble.from_tree(result)
         else:
-            found[*key, source.inputs["weight_set"]] = [
+            found[*key, source.inputs["weight_set"], source.inputs["stage"]] = [
                 (pair["first"], pair["second"], Path.from_tree(pair["path"])) for pair in result
             ]
         update(number / len(piece.needs), source.label)

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
-from lossatlas import optimize, training
+from lossatlas import optimize, paths, training
 from lossatlas.core.hardware import timed
-from lossatlas.paths.schedule import random_pairs
 from lossatlas.problems import Problem
-from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
+from lossatlas.study.config import AtlasConfig, NetworkConfig, OptimizerConfig, PathConfig, StudyConfig
 from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.study import Study
 
@@ -80,6 +79,11 @@ class _Costs:
 
         return timed(first_steps, self.problem.device) / count
 
+    def gradient(self) -> float:
+        """One loss and gradient on the whole training data, as one of many rows."""
+        rows = self._x[:1].expand(8, -1).contiguous()
+        return self.of(("gradient",), lambda: self.problem.train.value_and_grad(rows)) / len(rows)
+
     def exact_value(self) -> float:
         """One loss in float64."""
         exact = self.problem.train.to(dtype=torch.float64)
@@ -114,6 +118,20 @@ def plan(study: Study) -> list[PlannedPiece]:
     return planned
 
 
+def _pairs(
+    kind: str, stage: str, config: StudyConfig, kept: int, optimizers: int
+) -> tuple[int, PathConfig | AtlasConfig]:
+    """How many paths a piece has, and how they are found."""
+    if kind == "paths":
+        some = config.paths[stage]
+        most = kept * (kept - 1) // 2
+        return min(some.pairs or most, most), some
+    all_of = config.atlas[stage]
+    minima = optimizers * min(all_of.minima or kept, kept)
+    most = minima * (minima - 1) // 2
+    return min(max(all_of.paths or most, minima - 1), most), all_of
+
+
 def _cost(
     kind: str, inputs: dict[str, Any], config: StudyConfig, costs: dict[str, _Costs], numerics: StudyNumerics
 ) -> tuple[float, int, int]:
@@ -127,11 +145,13 @@ def _cost(
     data = 784 * 4 * (problem.train.samples + problem.test.samples)
     chunk = numerics.networks[inputs["network"]].data_chunk or problem.train.samples
     working = 2 * chunk * problem.train.bytes_per_sample() + data
-    if kind == "paths":
-        how = config.paths
-        pairs = len(random_pairs(kept, how.pairs if how else None, 0, ""))
-        points = int((how.options if how else {}).get("points", 51))
-        return pairs * points * cost.exact_value(), working * 2 + 2 * data, pairs * points * 32 + 4000
+    if kind in ("paths", "atlas"):
+        pairs, how = _pairs(kind, inputs["stage"], config, kept, len(network.optimizers))
+        finder = paths.finders[how.method](**how.options)
+        values, gradients = finder.expected_evaluations(problem.train)
+        seconds = pairs * (values * cost.exact_value() + gradients * cost.gradient())
+        rows = _bytes(4 * finder.rows_at_once, problem.dim, item)
+        return seconds, working * 2 + 2 * data + rows, pairs * finder.points * 40 + 4000
     settings = network.optimizers[inputs["optimizer"]]
     step = cost.step(inputs["optimizer"], settings)
     method = optimize.get(inputs["optimizer"], **settings.options)

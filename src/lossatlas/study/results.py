@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from lossatlas.analysis import BarrierTree
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
 
-__all__ = ["Experiment", "Pair", "StudyResults"]
+__all__ = ["Atlas", "Experiment", "Pair", "StudyResults"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Pair:
         first: position of the start in the set.
         second: position of the end.
         path: what was found between them.
+        stage: name of the stage in the configuration.
     """
 
     first: int
     second: int
     path: Path
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,29 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Atlas:
+    """The minima of all optimizers of one network and the passes between them.
+
+    Args:
+        stage: its name in the configuration.
+        network: name of the network.
+        weight_set: ``"train"`` or ``"test"``.
+        members: ``(optimizer, position in its weight set)`` of every minimum.
+        pairs: paths between members, by their position in ``members``.
+        tree: how the minima join as the level rises.
+        seconds: wall time spent.
+    """
+
+    stage: str
+    network: str
+    weight_set: str
+    members: tuple[tuple[str, int], ...]
+    pairs: tuple[Pair, ...]
+    tree: BarrierTree
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """What a study folder holds.
 
@@ -61,6 +87,7 @@ class StudyResults:
         provenance: how it was made: ``{"hardware": {...}, "packages": {name: version}, "numerics": {network: {...}},
             "data": {"name", "train", "test", "checksum", "source"}, "seed", "seconds", "command"}``.
         missing: labels of pieces not computed yet; empty when the study is complete.
+        atlases: minima of all optimizers of a network, joined.
     """
 
     name: str
@@ -70,3 +97,4 @@ class StudyResults:
     tables: Mapping[str, Table]
     provenance: Mapping[str, Any]
     missing: tuple[str, ...] = ()
+    atlases: tuple[Atlas, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,17 +14,19 @@ from typing import Any, Protocol
 import torch
 
 from lossatlas import optimize
+from lossatlas.analysis import BarrierTree
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import ConfigurationError, StorageError
-from lossatlas.core.files import write_atomic
+from lossatlas.core.files import Tree, write_atomic
 from lossatlas.core.hardware import describe_hardware, resolve_device
 from lossatlas.core.path import Path as LossPath
 from lossatlas.core.table import Table
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig, parse_config
+from lossatlas.study.context import Context
 from lossatlas.study.numerics import StudyNumerics
-from lossatlas.study.pieces import Context, compute, list_pieces, make_problems
-from lossatlas.study.results import Experiment, Pair, StudyResults
+from lossatlas.study.pieces import compute, list_pieces, make_problems
+from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
 from lossatlas.study.store import Piece, Store
 
 __all__ = ["Observer", "PieceStatus", "Study"]
@@ -187,6 +189,7 @@ class Study:
         done = {status.piece.address: status for status in statuses if status.state == "done"}
         experiments: list[Experiment] = []
         tables: dict[str, Table] = {}
+        atlases: list[Atlas] = []
         for status in done.values():
             piece = status.piece
             result, seconds = self.store.load(piece)
@@ -196,11 +199,19 @@ class Study:
                         network=piece.inputs["network"],
                         optimizer=piece.inputs["optimizer"],
                         ensemble=Ensemble.from_tree(result),
-                        pairs={
-                            other.piece.inputs["weight_set"]: self._pairs(other.piece)
-                            for other in done.values()
-                            if other.piece.kind == "paths" and other.piece.needs[0].address == piece.address
-                        },
+                        pairs=self._pairs(piece, done.values()),
+                        seconds=seconds,
+                    )
+                )
+            elif piece.kind == "atlas":
+                atlases.append(
+                    Atlas(
+                        stage=piece.inputs["stage"],
+                        network=piece.inputs["network"],
+                        weight_set=piece.inputs["settings"]["weight_set"],
+                        members=tuple((optimizer, number) for optimizer, number in result["members"]),
+                        pairs=_read_pairs(result["pairs"], piece.inputs["stage"]),
+                        tree=BarrierTree.from_tree(result["tree"]),
                         seconds=seconds,
                     )
                 )
@@ -214,12 +225,19 @@ class Study:
             tables=tables,
             provenance=self._provenance(statuses),
             missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
+            atlases=tuple(atlases),
         )
 
     # ------------------------------------------------------------------ inside
-    def _pairs(self, piece: Piece) -> tuple[Pair, ...]:
-        result, _ = self.store.load(piece)
-        return tuple(Pair(p["first"], p["second"], LossPath.from_tree(p["path"])) for p in result)
+    def _pairs(self, ensemble: Piece, done: Iterable[PieceStatus]) -> dict[str, tuple[Pair, ...]]:
+        """Paths of every stage between members of an ensemble, by weight set."""
+        found: dict[str, tuple[Pair, ...]] = {}
+        for piece in (status.piece for status in done):
+            if piece.kind == "paths" and piece.needs[0].address == ensemble.address:
+                result, _ = self.store.load(piece)
+                weight_set = piece.inputs["weight_set"]
+                found[weight_set] = (*found.get(weight_set, ()), *_read_pairs(result, piece.inputs["stage"]))
+        return found
 
     def _check_batches(self) -> None:
         for name, network in self.config.networks.items():
@@ -282,6 +300,10 @@ class Study:
             "seed": self.config.seed,
             "seconds": sum(status.seconds or 0.0 for status in statuses),
         }
+
+
+def _read_pairs(trees: Sequence[Tree], stage: str) -> tuple[Pair, ...]:
+    return tuple(Pair(tree["first"], tree["second"], LossPath.from_tree(tree["path"]), stage) for tree in trees)
 
 
 def _version(package: str) -> str:
