@@ -17,7 +17,7 @@ test_size = 32
 replicas = 2
 [networks.fcp.optimizers.lbfgs-gss]
 iterations = 3
-[paths]
+[paths.straight]
 options = { points = 3 }
 """
 

@@ -65,7 +65,7 @@ def test_plan_predicts_and_writes_nothing(run, tmp_path, tiny):
 def test_a_changed_key_computes_only_what_depends_on_it(run, tmp_path, tiny, finished):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
-    outcome = run("study", "run", tiny, "--out", out, "--set", "paths.options.points=5")
+    outcome = run("study", "run", tiny, "--out", out, "--set", "paths.straight.options.points=5")
     assert outcome.status == 0
     begun = re.findall(r"^\[\d/4\] (\w+)", outcome.out, re.MULTILINE)
     assert begun == ["paths", "paths", "tables"]
@@ -200,8 +200,8 @@ def test_corrupt_npz(refused, tmp_path, tiny, content):
         ("networks.fcp.optimizers.sgd.batch_size=65", "expected batch_size from 1 to 64"),
         ("networks.fcp.options.activation=relo", "did you mean 'relu'?"),
         ("networks.fcp.options.depth=3", "depth"),
-        ("paths.options.points=1", "at least 2 points"),
-        ("paths.options.pionts=9", "did you mean 'points'?"),
+        ("paths.straight.options.points=1", "at least 2 points"),
+        ("paths.straight.options.pionts=9", "did you mean 'points'?"),
         ("networks.fcp.optimizers.lbfgs-gss.options.history=1.5", "a whole number for 'history'"),
     ],
 )

@@ -35,7 +35,8 @@ CONFIG = {
         },
         "autoencoder": {"replicas": 2, "optimizers": {"adam": {"epochs": 8, "options": {"lr": 0.01}}}},
     },
-    "paths": {"pairs": 2, "options": {"points": 5}},
+    "paths": {"straight": {"pairs": 2, "options": {"points": 5}}},
+    "atlas": {"all": {"method": "linear", "minima": 2, "options": {"points": 5, "tolerance": 0}}},
 }
 
 

@@ -30,10 +30,13 @@ def documents(draw):
         "networks": {"fcp": fcp, "lstm": {"optimizers": {"sgd": sgd}}},
     }
     if draw(st.booleans()):
-        document["paths"] = {
+        stage = {
             "pairs": draw(counts),
             "weight_sets": draw(st.sampled_from([["train"], ["test", "train"]])),
+            "networks": draw(st.sampled_from([["fcp"], ["lstm", "fcp"]])),
         }
+        document["paths"] = {draw(words.filter(bool)): stage}
+        document["atlas"] = {"all": {"method": "linear", "minima": draw(counts), "paths": draw(counts)}}
     return document
 
 
@@ -91,8 +94,8 @@ def test_loading_leaves_the_random_state_alone():
          {"lr": 1e-3}),
         ("networks.fcp.optimizers.sgd.options={lr=0.5}", lambda c: c.networks["fcp"].optimizers["sgd"].options,
          {"lr": 0.5}),
-        ("paths.pairs=3", lambda c: c.paths.pairs, 3),
-        ("paths.weight_sets=['test']", lambda c: c.paths.weight_sets, ("test",)),
+        ("paths.straight.pairs=3", lambda c: c.paths["straight"].pairs, 3),
+        ("paths.straight.weight_sets=['test']", lambda c: c.paths["straight"].weight_sets, ("test",)),
         ("data.train_size=10", lambda c: c.data.train_size, 10),
     ],
 )  # fmt: skip
@@ -130,7 +133,8 @@ def test_an_override_below_a_value_and_one_that_is_no_text():
         ("networks.fcp.replcas", "replicas"),
         ("networks.fcp.optimizers.lbfgs-gss.iteratoins", "iterations"),
         ("networks.fcp.optimizers.sgd.bach_size", "batch_size"),
-        ("paths.weightsets", "weight_sets"),
+        ("paths.straight.weightsets", "weight_sets"),
+        ("atlas.all.minma", "minima"),
     ],
 )
 def test_unknown_keys_come_with_the_nearest(key, nearest):
@@ -147,8 +151,8 @@ def test_unknown_keys_come_with_the_nearest(key, nearest):
         ("networks.fcp.optimizers.sgd.options.momentun=1", "sgd has no option 'momentun': did you mean 'momentum'?"),
         ("networks.fcp.optimizers.adam.options.bettas=[0.1, 0.2]", "did you mean 'betas'?"),
         ("data.name=mnits", "unknown data set 'mnits': did you mean 'mnist'?"),
-        ("paths.method=linaer", "unknown path finder 'linaer': did you mean 'linear'?"),
-        ("paths.options.pionts=3", "path finder 'linear' has no option 'pionts': did you mean 'points'?"),
+        ("paths.straight.method=linaer", "unknown path finder 'linaer': did you mean 'linear'?"),
+        ("paths.straight.options.pionts=3", "path finder 'linear' has no option 'pionts': did you mean 'points'?"),
         (
             "networks.fcp.optimizers.lbfgs-gss.epochs=3",
             "expected 'iterations' for optimizer 'lbfgs-gss' of network 'fcp'",
@@ -172,15 +176,15 @@ NONSENSE = ["nan", "inf", "-1", "0", "1.5", "'abc'", "''", "[]", "{}", "[1]", "1
 @pytest.mark.parametrize(
     "key",
     ["networks.fcp.replicas", "networks.fcp.keep", "networks.fcp.optimizers.sgd.batch_size", "data.train_size",
-     "networks.fcp.optimizers.sgd.epochs", "networks.fcp.optimizers.sgd.record_every", "paths.pairs", "networks",
+     "networks.fcp.optimizers.sgd.epochs", "networks.fcp.optimizers.sgd.record_every", "paths.straight.pairs", "networks",
      "data",
-     "networks.fcp", "networks.fcp.optimizers", "dtype", "select", "paths.weight_sets", "name", "paths.options.points",
+     "networks.fcp", "networks.fcp.optimizers", "dtype", "select", "paths.straight.weight_sets", "name", "paths.straight.options.points",
      "networks.fcp.optimizers.lbfgs-gss.options.history", "networks.fcp.optimizers.sgd.options.nesterov"],
 )  # fmt: skip
 def test_nonsense_is_refused_in_one_sentence(key, value):
     # What happens to be valid for the key.
-    fine = {("name", "'abc'"), ("data", "{}"), ("paths.weight_sets", "[]"),
-            ("paths.options.points", "99999999999999999999"),
+    fine = {("name", "'abc'"), ("data", "{}"), ("paths.straight.weight_sets", "[]"),
+            ("paths.straight.options.points", "99999999999999999999"),
             ("networks.fcp.optimizers.lbfgs-gss.options.history", "99999999999999999999")}  # fmt: skip
     if (key, value) in fine:
         load_config("quickstart", [f"{key}={value}"])
@@ -205,11 +209,16 @@ def test_nonsense_is_refused_in_one_sentence(key, value):
         ("networks.fcp.optimizers.adam.options.betas=[0.9]", "optimizer 'adam'"),
         ("networks.fcp.optimizers.adam.options.betas=3", "betas"),
         ("networks.fcp.optimizers.adam.options.lr=-1", "learning rate"),
-        ("paths.options.points=1", "at least 2 points on a line, got 1 in the options of path finder 'linear'"),
-        ("paths.options.points=2.5", "expected a whole number for 'points' of path finder 'linear', got 2.5"),
-        ("paths.options.points=abc", "path finder 'linear'"),
-        ("paths.weight_sets=['train', 'train']", "expected each name once"),
-        ("paths.weight_sets=['trian']", "'train' or 'test'"),
+        (
+            "paths.straight.options.points=1",
+            "at least 2 points on a path, got 1 in the options of path finder 'linear'",
+        ),
+        ("paths.straight.options.points=2.5", "expected a whole number of points, got 2.5 in the options of path"),
+        ("paths.straight.options.points=abc", "path finder 'linear'"),
+        ("paths.straight.weight_sets=['train', 'train']", "expected each name once"),
+        ("paths.straight.weight_sets=['trian']", "'train' or 'test'"),
+        ("paths.straight.networks=['fpc']", "did you mean 'fcp'?"),
+        ("paths.method=linear", "expected a table 'paths.method' in recipe 'quickstart', got 'linear'"),
         ("seed=-1", "greater than or equal to 0"),
         ("seed=9223372036854775808", "less than"),
         ("data.validation=nan", "got nan"),

@@ -21,7 +21,7 @@ TINY: dict[str, Any] = {
     "networks": {
         "fcp": {"replicas": 3, "optimizers": {"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 2}}},
     },
-    "paths": {"weight_sets": ["train"], "options": {"points": 5}},
+    "paths": {"straight": {"weight_sets": ["train"], "options": {"points": 5}}},
 }
 
 
@@ -76,13 +76,13 @@ def test_a_second_run_computes_nothing_and_a_changed_one_only_what_changed(tmp_p
     assert first == [
         "ensemble fcp lbfgs-gss",
         "ensemble fcp sgd",
-        "paths fcp lbfgs-gss train",
-        "paths fcp sgd train",
+        "paths straight fcp lbfgs-gss train",
+        "paths straight fcp sgd train",
         "tables all",
     ]
     assert run(tmp_path / "s", TINY) == []
     more = changed(optimizers={"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 3}})
-    assert run(tmp_path / "s", more) == ["ensemble fcp sgd", "paths fcp sgd train", "tables all"]
+    assert run(tmp_path / "s", more) == ["ensemble fcp sgd", "paths straight fcp sgd train", "tables all"]
     assert run(tmp_path / "s", TINY) == []
 
 
@@ -125,12 +125,12 @@ def test_status_and_partial_results(tmp_path: Path) -> None:
         study.run(Stop())
     states = {f"{s.piece.kind} {s.piece.label}": s.state for s in Study.open(tmp_path).status()}
     assert states["ensemble fcp sgd"] == "done"
-    assert states["paths fcp sgd train"] == "to do"
+    assert states["paths straight fcp sgd train"] == "to do"
     results = Study.open(tmp_path).results()
-    assert "paths fcp sgd train" in results.missing
+    assert "paths straight fcp sgd train" in results.missing
     assert "tables all" in results.missing
     assert len(results.experiments) == 2
-    assert run(tmp_path, TINY) == ["paths fcp lbfgs-gss train", "paths fcp sgd train", "tables all"]
+    assert run(tmp_path, TINY) == ["paths straight fcp lbfgs-gss train", "paths straight fcp sgd train", "tables all"]
 
 
 def test_numerics_are_fixed_before_the_first_step_and_reused(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def barrier_table(paths: Mapping[tuple[str, str, str, str], PairPaths]) -> Table
     return Table(
         "barriers",
         "Paths between minima",
-        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends, in float64; "
+        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends; in float64, "
         "between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from a "
         "jackknife over minima, since pairs share them.",
         columns,

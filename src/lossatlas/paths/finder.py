@@ -104,7 +104,9 @@ class PathFinder(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
+        if isinstance(self.points, bool) or not isinstance(self.points, int):
+            raise InputError(f"expected a whole number of points, got {self.points!r}")
+        if self.points < 2:
             raise InputError(f"expected at least 2 points on a path, got {self.points}")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"expected a tolerance from 0 (not refined) to below 1, got {self.tolerance}")

@@ -301,6 +301,8 @@ def _explain(error: ValidationError, origin: str) -> str:
         return f"unknown key '{where}' in {origin}: {nearest(str(key), _fields_at(parents))}"
     if first["type"] == "missing":
         return f"expected the key '{where}' in {origin}, got none: add it"
+    if first["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        return f"expected a table '{where}' in {origin}, got {first['input']!r}: write its keys below [{where}]"
     message = first["msg"].removeprefix("Value error, ")
     if message != first["msg"] and isinstance(first["input"], dict):
         return f"{message} in '{where}' of {origin}"  # of several keys together; the table itself says little
