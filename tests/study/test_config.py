@@ -176,9 +176,9 @@ NONSENSE = ["nan", "inf", "-1", "0", "1.5", "'abc'", "''", "[]", "{}", "[1]", "1
 @pytest.mark.parametrize(
     "key",
     ["networks.fcp.replicas", "networks.fcp.keep", "networks.fcp.optimizers.sgd.batch_size", "data.train_size",
-     "networks.fcp.optimizers.sgd.epochs", "networks.fcp.optimizers.sgd.record_every", "paths.straight.pairs", "networks",
-     "data",
-     "networks.fcp", "networks.fcp.optimizers", "dtype", "select", "paths.straight.weight_sets", "name", "paths.straight.options.points",
+     "networks.fcp.optimizers.sgd.epochs", "networks.fcp.optimizers.sgd.record_every", "networks", "data",
+     "networks.fcp", "networks.fcp.optimizers", "dtype", "select", "name", "paths.straight.pairs",
+     "paths.straight.weight_sets", "paths.straight.options.points",
      "networks.fcp.optimizers.lbfgs-gss.options.history", "networks.fcp.optimizers.sgd.options.nesterov"],
 )  # fmt: skip
 def test_nonsense_is_refused_in_one_sentence(key, value):
