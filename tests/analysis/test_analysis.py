@@ -92,7 +92,8 @@ def test_barrier_and_replica_tables() -> None:
     def path(top: float) -> Path:
         return Path("linear", torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.0, top, 1.0]), 2.0, 2.0, {"values": 3})
 
-    table = analysis.barrier_table({("a", "sgd", "train", "low"): [(0, 1, path(3.0)), (0, 2, path(5.0)), (1, 2, path(7.0))]})
+    found = [(0, 1, path(3.0)), (0, 2, path(5.0)), (1, 2, path(7.0))]
+    table = analysis.barrier_table({("a", "sgd", "train", "low"): found})
     (record,) = table.records()
     assert record["height_mean"] == 5.0
     assert record["barrier_mean"] == 4.0

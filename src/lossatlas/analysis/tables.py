@@ -77,11 +77,18 @@ def loss_table(ensembles: Mapping[Key, Ensemble]) -> Table:
     )
 
 
-def barrier_table(paths: Mapping[tuple[str, str, str, str], PairPaths]) -> Table:
+def barrier_table(
+    paths: Mapping[tuple[str, str, str, str], PairPaths],
+    *,
+    name: str = "barriers",
+    title: str = "Paths between minima",
+) -> Table:
     """Heights and barriers of the paths in each weight set, with jackknife intervals.
 
     Args:
         paths: by network, optimizer, weight set and stage.
+        name: of the table.
+        title: its heading.
     """
     columns = (
         Column("network", "Network"),
@@ -130,11 +137,11 @@ def barrier_table(paths: Mapping[tuple[str, str, str, str], PairPaths]) -> Table
             )
         )
     return Table(
-        "barriers",
-        "Paths between minima",
-        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends; in float64, "
-        "between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from a "
-        "jackknife over minima, since pairs share them.",
+        name,
+        title,
+        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends; in "
+        "float64, between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from "
+        "a jackknife over minima, since pairs share them.",
         columns,
         tuple(rows),
     )

@@ -16,7 +16,7 @@ from lossatlas.report.records import means
 from lossatlas.report.wording import optimizer_name
 from lossatlas.study.results import Experiment, Pair
 
-__all__ = ["SET_NAMES", "barrier_panel", "linear_pairs", "path_axis", "profile_panel"]
+__all__ = ["SET_NAMES", "barrier_panel", "comparison_panel", "linear_pairs", "path_axis", "profile_panel", "searched"]
 
 SET_NAMES: Mapping[str, str] = {"train": "training set", "test": "early-stopped set"}
 """What the weight sets are called in figures."""
@@ -29,11 +29,20 @@ def path_axis() -> Axis:
 
 def linear_pairs(experiment: Experiment, weight_set: str) -> tuple[Pair, ...]:
     """Pairs of one weight set joined by straight lines on which every loss is finite."""
-    return tuple(
-        pair
-        for pair in experiment.pairs.get(weight_set, ())
-        if pair.path.method == "linear" and bool(pair.path.loss.isfinite().all())
-    )
+    return tuple(pair for pair in _finite(experiment, weight_set) if pair.path.method == "linear")
+
+
+def searched(experiment: Experiment, weight_set: str) -> dict[str, tuple[Pair, ...]]:
+    """Pairs of one weight set joined by paths that were searched for, by stage, on which every loss is finite."""
+    found: dict[str, tuple[Pair, ...]] = {}
+    for pair in _finite(experiment, weight_set):
+        if pair.path.method != "linear":
+            found[pair.stage] = (*found.get(pair.stage, ()), pair)
+    return found
+
+
+def _finite(experiment: Experiment, weight_set: str) -> list[Pair]:
+    return [pair for pair in experiment.pairs.get(weight_set, ()) if bool(pair.path.loss.isfinite().all())]
 
 
 def _pair_name(experiment: Experiment, pair: Pair) -> str:
@@ -70,6 +79,47 @@ def profile_panel(experiments: Sequence[Experiment], weight_set: str, title: str
     if not marks:
         return None
     return Panel(title, path_axis(), loss_axis(paths, loss_unit(experiments[0].ensemble)), tuple(marks))
+
+
+def comparison_panel(experiments: Sequence[Experiment], weight_set: str, stage: str, title: str) -> Panel | None:
+    """Loss along the paths of a stage, over the straight lines between the same minima.
+
+    Args:
+        experiments: one per optimizer.
+        weight_set: ``"train"`` or ``"test"``.
+        stage: of the configuration.
+        title: heading of the panel.
+
+    Returns:
+        The panel, in shares of each path's length; None where there are no such paths.
+    """
+    marks: list[Mark] = []
+    drawn: list[Path] = []
+    for experiment in experiments:
+        role, name = experiment.optimizer, optimizer_name(experiment.optimizer)
+        straight = {(pair.first, pair.second): pair for pair in linear_pairs(experiment, weight_set)}
+        for pair in searched(experiment, weight_set).get(stage, ()):
+            member = _pair_name(experiment, pair)
+            marks.append(Line(_share(pair.path), pair.path.loss, name, role, member=member))
+            drawn.append(pair.path)
+            line = straight.get((pair.first, pair.second))
+            if line is not None:
+                label = f"{name}, straight line"
+                marks.append(
+                    Line(_share(line.path), line.path.loss, label, role, member=member, dashed=True, faint=True)
+                )
+                drawn.append(line.path)
+    if not marks:
+        return None
+    axis = Axis("Share of the path's length", "0 start, 1 end")
+    return Panel(title, axis, loss_axis(drawn, loss_unit(experiments[0].ensemble)), tuple(marks))
+
+
+def _share(path: Path) -> Values:
+    """Arc length as a share of the whole; t where it is not known."""
+    if path.arc is None or not float(path.arc[-1]) > 0:
+        return path.t
+    return path.arc / path.arc[-1]
 
 
 def _spread(count: int, position: int) -> Values:

@@ -180,16 +180,24 @@ def _compute_ensemble(piece: Piece, context: Context, update: Update) -> Tree:
 
 def _compute_tables(piece: Piece, context: Context, update: Update) -> Tree:
     ensembles: dict[tuple[str, str], Ensemble] = {}
-    found: dict[tuple[str, str, str, str], list[tuple[int, int, Path]]] = {}
+    straight: dict[tuple[str, str, str, str], list[tuple[int, int, Path]]] = {}
+    searched: dict[tuple[str, str, str, str], list[tuple[int, int, Path]]] = {}
     for number, source in enumerate(piece.needs, 1):
         result, _ = context.store.load(source)
         key = (source.inputs["network"], source.inputs["optimizer"])
         if source.kind == "ensemble":
             ensembles[key] = Ensemble.from_tree(result)
         else:
-            found[*key, source.inputs["weight_set"], source.inputs["stage"]] = [
+            stage = source.inputs["stage"]
+            found = straight if context.config.paths[stage].method == "linear" else searched
+            found[*key, source.inputs["weight_set"], stage] = [
                 (pair["first"], pair["second"], Path.from_tree(pair["path"])) for pair in result
             ]
         update(number / len(piece.needs), source.label)
-    tables = [analysis.loss_table(ensembles), analysis.barrier_table(found), analysis.replica_table(ensembles.items())]
+    tables = [
+        analysis.loss_table(ensembles),
+        analysis.barrier_table(straight, title="Straight lines between minima"),
+        analysis.barrier_table(searched, name="passes", title="Paths that were searched for"),
+        analysis.replica_table(ensembles.items()),
+    ]
     return [table.to_tree() for table in tables if table.rows]

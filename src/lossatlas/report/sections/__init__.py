@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lossatlas.report.blocks import Section
-from lossatlas.report.sections import barriers, curves, losses, method, others, references, runs, summary
+from lossatlas.report.sections import (
+    barriers,
+    curves,
+    losses,
+    method,
+    others,
+    passes,
+    references,
+    runs,
+    summary,
+    topography,
+)
 from lossatlas.study.results import StudyResults
 
 __all__ = ["SECTIONS"]
@@ -15,6 +26,8 @@ SECTIONS: list[Callable[[StudyResults], Section | None]] = [
     losses.build,
     curves.build,
     barriers.build,
+    passes.build,
+    topography.build,
     others.build,
     runs.build,
     method.build,
