@@ -29,11 +29,24 @@ __all__ = [
     "problems",
     "report",
     "study",
+    "symmetry",
     "training",
 ]
 
 if TYPE_CHECKING:
-    from lossatlas import analysis, data, landscape, models, optimize, paths, problems, report, study, training
+    from lossatlas import (
+        analysis,
+        data,
+        landscape,
+        models,
+        optimize,
+        paths,
+        problems,
+        report,
+        study,
+        symmetry,
+        training,
+    )
     from lossatlas.core.ensemble import Ensemble
     from lossatlas.report import plot
 

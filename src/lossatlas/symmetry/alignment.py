@@ -37,8 +37,8 @@ class Alignment:
         distance_before: Euclidean distance of the two ends as they came.
         distance_after: the same after the alignment.
         loss_difference: |loss(moved) - loss(aligned)| over all data, in float64.
-        output_difference: largest difference of their outputs over all data, relative to the largest output (to 1
-            where that is smaller), in float64.
+        output_difference: largest difference of their outputs over all data, relative to the largest output, in
+            float64.
         buffers: running statistics in the new order, where the network keeps any; evaluate the aligned weights with
             ``landscape.with_buffers(alignment.buffers)``.
         message: what was done.
@@ -126,15 +126,15 @@ def align(
             raise InputError(f"expected finite ends of shape ({landscape.dim},), got shape {tuple(end.shape)}")
     if structure.spec != landscape.spec:
         raise InputError("expected the structure of this landscape's network, got one of other parameters")
+    there = landscape if buffers is None else landscape.with_buffers(buffers)
     note = ""
     if method == "weights":
         permutations = WeightMatching(restarts, seed).match(structure, reference, moved)
     else:
-        at_moved = landscape if buffers is None else landscape.with_buffers(buffers)
-        permutations, constant = match_activations(landscape, structure, reference, moved, moved_on=at_moved)
+        permutations, constant = match_activations(landscape, structure, reference, moved, moved_on=there)
         note = f"; {constant} units are constant over the data and took what was left" if constant else ""
     aligned = structure.apply(moved, permutations)
-    loss, outputs, own = _compare(landscape, structure, moved, permutations, buffers)
+    loss, outputs, own = _compare(there, structure, moved, permutations)
     distances = [float((reference.double() - each.double()).norm()) for each in (moved, aligned)]
     changed = sum(int((each != torch.arange(len(each))).sum()) for each in permutations.values())
     total = sum(structure.groups.values())
@@ -147,7 +147,7 @@ def align(
         loss_difference=loss,
         output_difference=outputs,
         buffers=own,
-        message=f"{changed} of {total} hidden units in {len(structure.groups)} groups moved by their {method}; "
+        message=f"{changed} of {total} hidden units took other places, matched by their {method}; "
         f"distance {distances[0]:.4g} -> {distances[1]:.4g}{note}",
     )
 
@@ -157,7 +157,6 @@ def _compare(
     structure: PermutationStructure,
     weights: Tensor,
     permutations: Permutations,
-    buffers: Mapping[str, Tensor] | None,
 ) -> tuple[float, float, dict[str, Tensor]]:
     """Differences of loss and outputs, and the buffers in the new order.
 
@@ -165,17 +164,14 @@ def _compare(
     """
     # Nothing here is worth a timing, and results must not depend on one.
     exact = landscape.to(dtype=torch.float64).with_numerics(Numerics(data_chunk=_CHUNK))
-    if buffers is not None:
-        exact = exact.with_buffers(buffers)
     x = weights.to(torch.float64)
     model = exact.module(x)
     statistics = dict(model.named_buffers())
     loss = float(exact.value(x))
-    differences = []
-    for trial in (permutations, structure.random(0)):
-        own = structure.apply_buffers(statistics, trial)
-        there = exact.with_buffers(own)
+    found = (0.0, 0.0)
+    for trial in (structure.random(0), permutations):
         y = structure.apply(x, trial)
+        there = exact.with_buffers(structure.apply_buffers(statistics, trial))
         other = there.module(y)
         worst = 0.0
         with preserved_random_state(landscape.device), torch.no_grad():
@@ -187,8 +183,6 @@ def _compare(
                 "expected permutations that leave the function as it is, got a difference of "
                 f"{gap:.1e} in the loss and {worst:.1e} in the outputs: correct the structure given by hand"
             )
-        differences.append((gap, worst, own))
-    gap, worst, _ = differences[0]
+        found = (gap, worst)
     # In the landscape's own type: these are the numbers that came, only in another order.
-    held = dict(landscape.module(weights).named_buffers()) if buffers is None else dict(buffers)
-    return gap, worst, structure.apply_buffers(held, permutations)
+    return *found, structure.apply_buffers(dict(landscape.module(weights).named_buffers()), permutations)

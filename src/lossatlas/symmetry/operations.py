@@ -175,7 +175,7 @@ def reduction(tracer: Tracer, call: Call) -> None:
     axes = _axes(call.argument(1, "dim", call.kwargs.get("axis")), inputs.ndim)
     if all(labels.constant_along(axis) for axis in axes):
         tracer.label(out, labels.reduced(axes, out.shape, tracer.table))
-    elif len(axes) == 1 and tracer.table.complete(labels.along(axes[0], tracer.table).units):
+    elif all(labels.constant_along(axis) or _symmetric(tracer, labels, axis) for axis in axes):
         tracer.label(out, None)  # a symmetric function of all units keeps nothing of their order
     else:
         raise MixedUnitsError
@@ -222,10 +222,16 @@ def _axes(dim: Any, ndim: int) -> list[int]:
     return [d % ndim for d in dims]
 
 
+def _symmetric(tracer: Tracer, labels: Labels, axis: int) -> bool:
+    """Whether every slice along an axis holds all units of the groups in it."""
+    slices = labels.units.movedim(axis, -1).reshape(-1, labels.units.shape[axis])
+    return all(tracer.table.complete(row) for row in torch.unique(slices, dim=0))
+
+
 def _normalised(tracer: Tracer, labels: Labels, axes: list[int]) -> None:
     """Statistics over some axes are the same for every order of units if these hold all units, or one."""
     for axis in axes:
-        if not labels.constant_along(axis) and not tracer.table.complete(labels.along(axis, tracer.table).units):
+        if not labels.constant_along(axis) and not _symmetric(tracer, labels, axis):
             raise MixedUnitsError
 
 

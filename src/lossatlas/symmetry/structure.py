@@ -99,7 +99,6 @@ class PermutationStructure:
     pinned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        shapes = dict(zip(self.spec.names, self.spec.shapes, strict=True))
         taken: dict[tuple[str, int], set[int]] = {}
         for use in self.axes:
             if use.group not in self.groups:
@@ -113,7 +112,7 @@ class PermutationStructure:
                     f"expected the indices of {size} units on axis {use.axis} of '{use.tensor}', got members of shape "
                     f"{tuple(use.members.shape)}"
                 )
-            shape = shapes.get(use.tensor)
+            shape = self._shapes.get(use.tensor)
             if shape is not None and (use.axis >= len(shape) or int(use.members.max()) >= shape[use.axis]):
                 raise InputError(
                     f"expected axis {use.axis} of '{use.tensor}' to hold index {int(use.members.max())} of group "
@@ -132,6 +131,10 @@ class PermutationStructure:
         """The axes of parameters, without those of buffers."""
         names = set(self.spec.names)
         return tuple(use for use in self.axes if use.tensor in names)
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return dict(zip(self.spec.names, self.spec.shapes, strict=True))
 
     @cached_property
     def _of(self) -> dict[str, list[Axis]]:
@@ -154,7 +157,7 @@ class PermutationStructure:
             InputError: an unknown group, or something that is no permutation.
         """
         checked = self._checked(permutations)
-        named = {name: self._permuted(name, each, checked) for name, each in self.spec.unflatten(weights).items()}
+        named = {name: self.permuted(name, each, checked) for name, each in self.spec.unflatten(weights).items()}
         return self.spec.flatten(named)
 
     def apply_buffers(self, buffers: Mapping[str, Tensor], permutations: Permutations) -> dict[str, Tensor]:
@@ -164,12 +167,7 @@ class PermutationStructure:
             InputError: an unknown group, or something that is no permutation.
         """
         checked = self._checked(permutations)
-        # The running statistics of a layer are vectors, so leading axes, if any, are rows.
-        return {
-            name: self._permuted(name, tensor, checked, lead=tensor.ndim - 1)
-            for name, tensor in buffers.items()
-            if name in self._of
-        }
+        return {name: self.permuted(name, each, checked) for name, each in buffers.items() if name in self._of}
 
     def identity(self) -> dict[str, Tensor]:
         """The permutations that move nothing."""
@@ -199,6 +197,22 @@ class PermutationStructure:
         before, after = self._checked(first), self._checked(second)
         return {name: before[name][after[name]] for name in self.groups}
 
+    def permuted(self, name: str, tensor: Tensor, permutations: Permutations) -> Tensor:
+        """Permute one parameter or buffer ``(*b, *shape)``, given permutations of all its groups.
+
+        The running statistics of a layer are vectors, so all other axes of a buffer are rows.
+        """
+        uses = self._of.get(name, [])
+        shape = self._shapes.get(name)
+        rows = tensor.ndim - (1 if shape is None else len(shape))
+        for number in sorted({use.axis for use in uses}):
+            source = torch.arange(tensor.shape[rows + number])
+            for use in uses:
+                if use.axis == number:
+                    source[use.members.flatten()] = use.members[permutations[use.group]].flatten()
+            tensor = tensor.index_select(rows + number, source.to(tensor.device))
+        return tensor
+
     def _checked(self, permutations: Permutations) -> dict[str, Tensor]:
         checked = self.identity()
         for name, permutation in permutations.items():
@@ -211,16 +225,3 @@ class PermutationStructure:
                 )
             checked[name] = own.long()
         return checked
-
-    def _permuted(self, name: str, tensor: Tensor, permutations: Permutations, lead: int | None = None) -> Tensor:
-        """Permute one tensor with leading row axes; every number is copied, none changed."""
-        uses = self._of.get(name, [])
-        own = len(self.spec.shapes[self.spec.names.index(name)]) if lead is None else 0
-        rows = tensor.ndim - own if lead is None else lead
-        for number in sorted({use.axis for use in uses}):
-            source = torch.arange(tensor.shape[rows + number])
-            for use in uses:
-                if use.axis == number:
-                    source[use.members.flatten()] = use.members[permutations[use.group]].flatten()
-            tensor = tensor.index_select(rows + number, source.to(tensor.device))
-        return tensor

@@ -20,6 +20,9 @@ __all__ = ["Call", "Handler", "Tracer", "fixed_vector", "operation_name", "tenso
 
 _STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
+# Operations that return no tensor and still carry values on.
+_LEAVING = {"bool", "float", "int", "index", "item", "tolist", "numpy", "setitem"}
+
 
 @dataclass(frozen=True)
 class Call:
@@ -85,10 +88,10 @@ class Tracer(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         call = Call(operation_name(func), func, args, kwargs, func(*args, **kwargs))
         known = any(id(t) in self._labels or id(t) in self._names for t in tensors_in((args, kwargs)))
-        if known and (
-            any(True for _ in tensors_in(call.out))
-            or call.name in {"bool", "float", "int", "item", "tolist", "numpy", "setitem"}
-        ):
+        returns_tensors = any(True for _ in tensors_in(call.out))
+        if known and not returns_tensors and call.name in _LEAVING:
+            self.refuse(call, "values of single units leave the network, or are written into a tensor")
+        if known and returns_tensors:
             handler = self._handlers.get(call.name)
             if handler is None:
                 self.refuse(call, "how it treats hidden units is not known")

@@ -82,19 +82,22 @@ def permutation_structure(landscape: NetworkLandscape) -> PermutationStructure:
         raise InputError(f"expected the landscape of a network, got {type(landscape).__name__}: it has no hidden units")
     with preserved_random_state(landscape.device):
         batch = next(landscape.batches(_SAMPLES))
-    zero = torch.zeros(landscape.dim, dtype=landscape.dtype, device=landscape.device)
-    model = landscape.module(zero).cpu()
-    return _traced(model, landscape.spec, lambda net, dtype: landscape.outputs(net, _cast(batch, dtype)))
+    return _traced(
+        landscape.module().cpu(), landscape.spec, lambda net, dtype: landscape.outputs(net, _cast(batch, dtype))
+    )
 
 
 def output_difference(first: object, second: object) -> float:
-    """Largest difference of two outputs over the largest output (1 if that is smaller)."""
-    worst, scale = 0.0, 1.0
+    """Largest difference of two outputs over the largest output; infinite where only one is finite."""
+    worst, scale = 0.0, 0.0
     for a, b in zip(tensors_in(first), tensors_in(second), strict=True):
-        if a.is_floating_point() and a.numel():
-            worst = max(worst, float((a - b).abs().max()))
-            scale = max(scale, float(a.abs().max()))
-    return worst / scale
+        finite = a.isfinite()
+        if not torch.equal(finite, b.isfinite()):
+            return float("inf")
+        if a.is_floating_point() and bool(finite.any()):
+            worst = max(worst, float((a - b)[finite].abs().max()))
+            scale = max(scale, float(a[finite].abs().max()))
+    return worst / scale if scale > 0 else worst
 
 
 def load(model: nn.Module, weights: Tensor, spec: ParamSpec, buffers: dict[str, Tensor]) -> nn.Module:
@@ -141,7 +144,12 @@ def _check(model: nn.Module, structure: PermutationStructure, run: Run) -> None:
     def noise(tensor: Tensor) -> Tensor:
         return torch.rand(tensor.shape, generator=stream, dtype=tensor.dtype)
 
-    spread = {n: t * (1 + 0.1 * noise(t)) + 0.1 * noise(t) for n, t in model.named_buffers() if t.is_floating_point()}
+    spread = {
+        # Variances stay positive, means may be either: shifted one way they could silence every unit.
+        n: t * (1 + noise(t)) if n.endswith("running_var") else t + 0.2 * (noise(t) - 0.5)
+        for n, t in model.named_buffers()
+        if "running" in n and t.is_floating_point()
+    }
     own = {name: tensor.detach() for name, tensor in model.named_parameters()}
     deviation = {n: (0.5 - noise(own[n])) * own[n].shape[-1] ** -0.5 for n in structure.spec.names if own[n].ndim}
     weights = structure.spec.flatten({n: own[n] + deviation.get(n, 0.0) for n in structure.spec.names})

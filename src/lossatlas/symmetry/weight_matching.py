@@ -96,7 +96,7 @@ class _Task:
         self.a = reference.detach().to("cpu", torch.float64)
         self.b = moved.detach().to("cpu", torch.float64)
         self.tie = _TIE * float(self.a.norm() * self.b.norm())
-        self._tensors = structure.spec.unflatten(self.a)
+        self._a, self._b = structure.spec.unflatten(self.a), structure.spec.unflatten(self.b)
         self._uses: dict[str, list[Axis]] = {name: [] for name in structure.groups}
         for use in structure.parameter_axes:
             self._uses[use.group].append(use)
@@ -113,43 +113,45 @@ class _Task:
         while improved:
             improved = False
             for index in torch.randperm(len(names), generator=order).tolist():
-                name = names[index]
-                value = self.value(current)
-                for proposal in self._proposals(name, current):
-                    trial = {**current, name: proposal}
-                    if self.value(trial) > value + self.tie:
-                        current, value, improved = trial, self.value(trial), True
+                better = self._better(names[index], current)
+                if better is not None:
+                    current[names[index]] = better
+                    improved = True
             history.append(self.value(current))
         return current, tuple(history)
 
-    def _proposals(self, name: str, current: dict[str, Tensor]) -> list[Tensor]:
-        """Permutations of one group with all others held: the exact one, or those that a quadratic suggests."""
-        # This group's own units are left in place: its axes are read unit by unit below.
+    def _better(self, name: str, current: dict[str, Tensor]) -> Tensor | None:
+        """A better permutation of one group with all others held; None where none was found."""
+        # This group's own units are left in place: its axes are read unit by unit.
         held = {**current, name: torch.arange(len(current[name]))}
-        tensors = self.structure.spec.unflatten(self.structure.apply(self.b, held))
         uses = self._uses[name]
+        b = {use.tensor: self.structure.permuted(use.tensor, self._b[use.tensor], held) for use in uses}
         often = [use.tensor for use in uses]
-        single = [use for use in uses if often.count(use.tensor) == 1]
-        twice = [use for use in uses if often.count(use.tensor) > 1]
         n = len(current[name])
         linear = torch.zeros(n, n, dtype=torch.float64)
-        for use in single:
-            linear += _correlation(self._tensors[use.tensor], tensors[use.tensor], use)
-        if not twice:
-            return [assignment(linear)]
+        for use in uses:
+            if often.count(use.tensor) == 1:
+                linear += _correlation(self._a[use.tensor], b[use.tensor], use)
+        twice = [use for use in uses if often.count(use.tensor) > 1]
 
         def quadratic(p: Tensor) -> Tensor:
             """Gradient of the part in which the group stands on two axes of one tensor, at the matrix p."""
             total = torch.zeros_like(linear)
             for use in twice:
-                mixed = tensors[use.tensor]
+                mixed = b[use.tensor]
                 for other in twice:
                     if other.tensor == use.tensor and other.axis != use.axis:
                         mixed = _mixed(mixed, other, p)
-                total += _correlation(self._tensors[use.tensor], mixed, use)
+                total += _correlation(self._a[use.tensor], mixed, use)
             return total
 
-        return _frank_wolfe(linear, quadratic, current[name])
+        def objective(permutation: Tensor) -> float:
+            p = torch.eye(n, dtype=torch.float64)[permutation]
+            return float(((linear + 0.5 * quadratic(p)) * p).sum())
+
+        proposals = _frank_wolfe(linear, quadratic, current[name]) if twice else [assignment(linear)]
+        best = max(proposals, key=objective)
+        return best if objective(best) > objective(current[name]) + self.tie else None
 
 
 def _correlation(a: Tensor, b: Tensor, use: Axis) -> Tensor:

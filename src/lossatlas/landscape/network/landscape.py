@@ -148,12 +148,15 @@ class NetworkLandscape:
         return self.spec.flatten(weights).to(dtype=self.dtype, device=self.device)
 
     # ------------------------------------------------------------------ the network behind it
-    def module(self, x: Tensor) -> nn.Module:
+    def module(self, x: Tensor | None = None) -> nn.Module:
         """A copy of the network carrying one row and the buffers in force, ``(d,) -> nn.Module``.
+
+        None: the weights it came with.
 
         Raises:
             InputError: not one row of this landscape, or buffers that differ from row to row.
         """
+        x = self._initial_point() if x is None else x
         check_rows(x, self)
         if x.ndim != 1:
             raise InputError(f"expected one row of shape ({self.dim},), got {tuple(x.shape)}: make a module for each")
@@ -247,7 +250,7 @@ class NetworkLandscape:
                     self._evaluator.program.normalisation_statistics(self.spec.unflatten(row.detach()), batches)
                 )
         return {
-            name: torch.stack([each[name] for each in found]).reshape(*x.shape[:-1], *found[0][name].shape)
+            name: torch.stack([each[name] for each in found]).reshape((*x.shape[:-1], *found[0][name].shape))
             for name in (found[0] if found else {})
         }
 
