@@ -147,6 +147,13 @@ def test_a_batch_is_what_single_calls_propose(
     assert SpanningTree(batch=batch).next(apart, heights) == singles
 
 
+def test_paths_known_beforehand_are_not_doubled() -> None:
+    apart = distances(torch.tensor([[0.0], [1.0], [3.0], [7.0]]))
+    heights = np.full((4, 4), NAN)
+    heights[3, 0] = 5.0  # the longest of all, in the lower triangle
+    assert SpanningTree(batch=9).next(apart, heights) == [(0, 1), (1, 2)]
+
+
 def ripples(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of a rough plane and the heights of the straight lines between them."""
     rng = np.random.default_rng(seed)
@@ -162,24 +169,20 @@ def ripples(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return distances(torch.from_numpy(points)).numpy(), surface(points), np.maximum(truth, truth.T)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_third_of_the_pairs_gives_nearly_the_whole_tree(seed: int) -> None:
-    """Straight lines on a rough plane: budgets spent at random leave passes much higher."""
-    apart, energies, truth = ripples(seed, 24)
-    whole = barrier_tree(energies, truth).minimax.numpy()
-
-    def excess(heights: np.ndarray) -> float:
-        return float((barrier_tree(energies, heights).minimax.numpy() - whole).mean())
-
-    budget = 92
-    found, _ = spend(SpanningTree(budget, batch=4), apart, truth, energies)
-    drawn = []
-    for draw in range(5):
+def test_a_third_of_the_pairs_finds_the_highest_pass() -> None:
+    """Straight lines on ten rough planes: the last merge is what the schedule aims at, and random pairs miss."""
+    budget, found, drawn = 92, [], []
+    for seed in range(10):
+        apart, energies, truth = ripples(seed, 24)
+        exact = float(barrier_tree(energies, truth).merge_heights.max())
+        heights, _ = spend(SpanningTree(budget, batch=4), apart, truth, energies)
+        found.append(float(barrier_tree(energies, heights).merge_heights.max()) - exact)
         heights = np.full(truth.shape, NAN)
-        for pair in random_pairs(24, budget, draw):
+        for pair in random_pairs(24, budget, seed):
             heights[pair] = truth[pair]
-        drawn.append(excess(heights))
-    assert excess(found) < 0.5 * float(np.median(drawn))
+        drawn.append(float(barrier_tree(energies, heights).minimax.max()) - exact)
+    assert np.mean(found) < 0.3 * np.mean(drawn)
+    assert np.count_nonzero(found) < np.count_nonzero(drawn)
 
 
 def test_pairs_drawn_at_random() -> None:

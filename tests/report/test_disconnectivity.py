@@ -49,6 +49,20 @@ def crosses(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.n
     return side(a, b, c) * side(a, b, d) < -1e-14 and side(c, d, a) * side(c, d, b) < -1e-14
 
 
+def count_crossings(tree: BarrierTree, levels: list[float] | None, log: bool) -> int:
+    nodes = tree.nodes(levels)
+    lines = branches(nodes, leaf_order(nodes, tree.energies.tolist()), log=log, levels=levels)
+    span = np.array([y for line in lines for y in line.y] or [1.0])
+    span = np.log(span) if log else span
+    segments = []
+    for line in lines:
+        assert all(a <= b for a, b in itertools.pairwise(line.y))
+        y = np.log(line.y) if log else np.array(line.y)
+        points = np.stack([line.x, (y - span.min()) / (np.ptp(span) or 1.0)], axis=1)
+        segments += [(a, b) for a, b in itertools.pairwise(points) if not np.array_equal(a, b)]
+    return sum(crosses(one, other) for one, other in itertools.combinations(segments, 2))
+
+
 trees = st.builds(random_tree, st.integers(0, 10_000), st.integers(1, 12), st.booleans(), st.sampled_from([0.0, 0.6]))
 
 
@@ -63,17 +77,23 @@ def test_no_branches_cross(tree: BarrierTree, log: bool, levels: list[float] | N
     for node in nodes:
         places = sorted(order.index(m) for m in node.minima)
         assert places == list(range(places[0], places[0] + len(places)))
-    lines = branches(nodes, order, log=log, levels=levels)
-    span = [y for line in lines for y in line.y] or [1.0]
-    low, high = min(span), max(span)
-    segments = []
-    for line in lines:
-        assert all(a <= b for a, b in itertools.pairwise(line.y))
-        y = np.array(line.y) if not log else np.log(line.y)
-        bottom, top = (low, high) if not log else (math.log(low), math.log(high))
-        points = np.stack([line.x, (y - bottom) / ((top - bottom) or 1.0)], axis=1)
-        segments += [(a, b) for a, b in itertools.pairwise(points) if not np.array_equal(a, b)]
-    assert not any(crosses(one, other) for one, other in itertools.combinations(segments, 2))
+    assert count_crossings(tree, levels, log) == 0
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_no_branches_cross_in_crowds(log: bool) -> None:
+    for seed in range(6):
+        tree = random_tree(seed, 40)
+        assert count_crossings(positive(tree) if log else tree, None, log) == 0
+
+
+def test_twigs_hang_on_both_sides_of_the_trunk() -> None:
+    heights = np.full((7, 7), NAN)
+    heights[0, 1:] = np.arange(1, 7)
+    tree = barrier_tree(np.zeros(7), heights)
+    order = leaf_order(tree.nodes(), [0.0] * 7)
+    assert 2 <= order.index(0) <= 4
+    assert {order.index(6), order.index(5)} == {0, 6}
 
 
 @settings(max_examples=40)
