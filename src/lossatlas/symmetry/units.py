@@ -51,8 +51,11 @@ class UnitTable:
 
     def join(self, a: Tensor, b: Tensor) -> None:
         """Declare units to be the same, pair by pair."""
-        pairs = torch.stack([a.flatten(), b.flatten()], dim=1)
-        for one, other in set(map(tuple, pairs.tolist())):
+        # One number for each pair: activations have many elements and few different pairs.
+        count = len(self._unit_parent)
+        codes = torch.unique(a.flatten() * count + b.flatten())
+        pairs = torch.stack([codes // count, codes % count], dim=1)
+        for one, other in pairs.tolist():
             _join(self._unit_parent, one, other)
         free = pairs[(pairs != FIXED).all(dim=1)]
         for one, other in set(map(tuple, self.groups_of(free).tolist())):
