@@ -14,8 +14,18 @@ from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
+from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descent
 
-__all__ = ["LinearPathFinder", "PathFinder", "diagnose", "find", "finders"]
+__all__ = [
+    "Descent",
+    "LinearPathFinder",
+    "PathFinder",
+    "diagnose",
+    "find",
+    "finders",
+    "follow_minimum_mode",
+    "steepest_descent",
+]
 
 
 finders = Registry[Callable[..., PathFinder]]("path finder")

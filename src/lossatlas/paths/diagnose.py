@@ -9,9 +9,10 @@ from torch import Tensor
 
 from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
-from lossatlas.core.path import Path, StationaryPoint
+from lossatlas.core.path import Path
 from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, SupportsMetrics
 from lossatlas.paths.refine import refine_height
+from lossatlas.paths.saddle import finish_saddle
 
 __all__ = ["diagnose", "resolution"]
 
@@ -115,7 +116,9 @@ def diagnose(
     found = None
     top = float(t[loss.argmax()]) if refined is None else refined.t
     if status != "not finite" and curve.distance > 0 and 0 < top < 1 and _wants_saddle(exact, saddle):
-        found = _saddle(exact, curve, top)
+        found = finish_saddle(exact, curve, top)
+        evaluations["saddle_gradients"] = found.evaluations["gradients"]
+        evaluations["hessian_products"] = found.evaluations["hessian_products"]
     return Path(
         method=method,
         t=t,
@@ -163,10 +166,6 @@ def _wants_saddle(landscape: Landscape, asked: bool | None) -> bool:
     if asked is None:
         return landscape.samples is None and isinstance(landscape, SupportsHvp)
     return asked
-
-
-def _saddle(landscape: Landscape, curve: Curve, t: float) -> StationaryPoint | None:
-    return None
 
 
 def _spell(values: Tensor) -> str:
