@@ -51,10 +51,10 @@ def finish_saddle(landscape: Landscape, curve: Curve, t: float) -> StationaryPoi
     sides = [descend(probe, point.x + sign * off, scale=distance) for sign in (-1, 1)]
     ends = [curve.start, curve.end]
     basins = [descend(probe, end, scale=distance) for end in ends]
-    to_ends = [[_apart(probe, side.x, end) for end in ends] for side in sides]
+    to_ends = [[_apart(probe, side.x, end, distance) for end in ends] for side in sides]
     if to_ends[0][0] + to_ends[1][1] > to_ends[0][1] + to_ends[1][0]:
         sides, to_ends = sides[::-1], to_ends[::-1]
-    gaps = [[_apart(probe, side.x, basin.x) for basin in basins] for side in sides]
+    gaps = [[_apart(probe, side.x, basin.x, distance) for basin in basins] for side in sides]
     reached = [gaps[i][i] <= _SAME * distance for i in range(2)]
     certain = all(each.converged for each in (*sides, *basins))
     return replace(
@@ -90,14 +90,15 @@ def _describe(
     )
 
 
-def _apart(probe: Probe, x: Tensor, y: Tensor) -> float:
+def _apart(probe: Probe, x: Tensor, y: Tensor, scale: float) -> float:
     """Distance, after moving ``x`` to ``y`` along directions that never change the loss."""
-    return float(torch.linalg.vector_norm(slide(probe, x, y) - y))
+    return float(torch.linalg.vector_norm(slide(probe, x, y, scale) - y))
 
 
-def slide(probe: Probe, x: Tensor, y: Tensor) -> Tensor:
+def slide(probe: Probe, x: Tensor, y: Tensor, scale: float) -> Tensor:
     """Move ``x`` nearest to ``y`` along its null space, dx/dτ = -Nᵀ N (x - y), ``(d,), (d,) -> (d,)``.
 
+    Stops where a motion would bring it closer by less than 1e-7 of ``scale``, a length of the landscape.
     Runge-Kutta steps of fourth order: on the orbit of a rotation a straight step would leave the orbit.
     """
 
@@ -108,7 +109,7 @@ def slide(probe: Probe, x: Tensor, y: Tensor) -> Tensor:
     step = 0.2
     for _ in range(200):
         a = velocity(x)
-        if float(torch.linalg.vector_norm(a)) <= 1e-9 * float(torch.linalg.vector_norm(x - y)):
+        if float(torch.linalg.vector_norm(a)) <= 1e-7 * scale:
             break
         b = velocity(x + 0.5 * step * a)
         c = velocity(x + 0.5 * step * b)
