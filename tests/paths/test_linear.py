@@ -44,8 +44,9 @@ def test_ends_are_exact_and_direction_only_mirrors() -> None:
     landscape = la.landscape.get("paper-toy-50d")
     start, end = landscape.ends
     there, back = find(landscape, start, end, points=11), find(landscape, end, start, points=11)
-    assert float(there.loss[0]) == float(landscape.value(start))
-    assert float(there.loss[-1]) == float(landscape.value(end))
+    # One row and many may take different products of matrices, which differ in the last bit.
+    assert float(there.loss[0]) == pytest.approx(float(landscape.value(start)), rel=1e-14)
+    assert float(there.loss[-1]) == pytest.approx(float(landscape.value(end)), rel=1e-14)
     torch.testing.assert_close(back.reversed().loss, there.loss, rtol=1e-12, atol=1e-12)
     assert there.evaluations["values"] == 11
     assert there.evaluations["gradients"] == 0
