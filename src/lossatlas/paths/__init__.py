@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from lossatlas.core.options import check_options, option_names
 from lossatlas.core.path import Path
-from lossatlas.core.registry import Registry
 from lossatlas.landscape.contract import Landscape
+from lossatlas.paths.auto import AutoPathFinder
+from lossatlas.paths.chains import AutoNEBPathFinder, NEBPathFinder, StringPathFinder
 from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
+from lossatlas.paths.registry import finders
 from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descent
 
 __all__ = [
+    "AutoNEBPathFinder",
+    "AutoPathFinder",
     "Descent",
     "LinearPathFinder",
+    "NEBPathFinder",
     "PathFinder",
+    "StringPathFinder",
     "diagnose",
     "find",
     "finders",
@@ -27,13 +32,14 @@ __all__ = [
     "steepest_descent",
 ]
 
-
-finders = Registry[Callable[..., PathFinder]]("path finder")
-"""Path finders by name."""
+finders.add("auto", AutoPathFinder, "picks a finder by the kind of landscape, and says which")
 finders.add("linear", LinearPathFinder, "the straight line; nothing is optimized")
+finders.add("neb", NEBPathFinder, "climbing-image nudged elastic band with improved tangents")
+finders.add("string", StringPathFinder, "string method with a climbing image")
+finders.add("autoneb", AutoNEBPathFinder, "nudged elastic band that adds images where segments are poor")
 
 
-def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "linear", **options: Any) -> Path:
+def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "auto", **options: Any) -> Path:
     """Find a path between two points.
 
     Args:

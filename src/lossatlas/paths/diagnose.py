@@ -147,7 +147,9 @@ def _grid(curve: Curve, t: Tensor, resolution: int) -> Tensor:
     # An infinite or NaN length means infinite coefficients; the loss says so at the samples.
     wanted = resolution * stretch if math.isfinite(stretch) else 0
     even = curve.uniform(min(max(resolution, len(t), int(wanted)), _MOST_SAMPLES) + 1)
-    grid: Tensor = torch.cat([even.cpu(), t]).unique()  # type: ignore[no-untyped-call]
+    # A chain has its maxima at its corners more often than not, and Brent's search is slow at a corner.
+    corners = torch.linspace(0, 1, len(curve.coefficients) + 2, dtype=t.dtype) if curve.basis == "polychain" else t
+    grid: Tensor = torch.cat([even.cpu(), t, corners]).unique()  # type: ignore[no-untyped-call]
     return grid
 
 
