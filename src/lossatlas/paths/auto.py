@@ -47,12 +47,18 @@ class AutoPathFinder(PathFinder):
         names = _FOR_ENERGIES if energy else _FOR_NETWORKS
         return next(name for name in names if name in finders), "an energy" if energy else "a loss over data"
 
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """Those of the finder picked."""
+        return self._picked(landscape).expected_gradients(landscape)
+
+    def _picked(self, landscape: Landscape) -> PathFinder:
+        return finders[self.pick(landscape)[0]](tolerance=self.tolerance, saddle=self.saddle, seed=self.seed)
+
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Search with the finder picked."""
         name, kind = self.pick(landscape)
-        finder = finders[name](tolerance=self.tolerance, saddle=self.saddle, seed=self.seed)
         t = torch.linspace(0, 1, self.points, dtype=torch.float64)
         return [
             replace(found, t=t, method=found.method or name, message=f"{name}, picked for {kind}: {found.message}")
-            for found in finder.search(landscape, ends)
+            for found in self._picked(landscape).search(landscape, ends)
         ]

@@ -87,17 +87,22 @@ def _merge(t: Tensor, f: Tensor, more_t: Tensor, more_f: Tensor) -> tuple[Tensor
 def _refine_peaks(
     loss: Callable[[Tensor], Tensor], t: Tensor, f: Tensor, settled: set[float]
 ) -> tuple[Tensor, Tensor, int]:
-    inner = f[1:-1]
-    drop = inner - torch.minimum(f[:-2], f[2:])
-    is_peak = (inner >= f[:-2]) & (inner >= f[2:]) & (drop > 0)
+    # The ends are candidates too: beside a high end the loss may rise a little before it falls.
+    beyond = f.new_full((1,), -torch.inf)
+    left, right = torch.cat([beyond, f[:-1]]), torch.cat([f[1:], beyond])
+    lower = torch.where(left.isinf(), right, torch.where(right.isinf(), left, torch.minimum(left, right)))
+    drop = f - lower
+    # Where the loss is constant rounding alone makes peaks, hundreds of them.
+    noise = 8 * _EPS * f.abs().max()
+    is_peak = (f >= left) & (f >= right) & (drop > noise)
     # Between its neighbours a smooth maximum rises above its sample by less than it falls to the lower of them;
     # twice that is taken, so that only ripples far below the top are passed over.
-    worth = inner + 2 * drop >= f.max()
+    worth = f + 2 * drop >= f.max()
     found_t, found_f, spent = [], [], 0
-    for i in (torch.nonzero(is_peak & worth).flatten() + 1).tolist():
+    for i in torch.nonzero(is_peak & worth).flatten().tolist():
         if float(t[i]) in settled:
             continue
-        low, high = float(t[i - 1]), float(t[i + 1])
+        low, high = float(t[max(i - 1, 0)]), float(t[min(i + 1, len(t) - 1)])
 
         def negative(at: float) -> float:
             return -float(loss(torch.tensor([at], dtype=torch.float64))[0])

@@ -78,6 +78,13 @@ class AutoNEBPathFinder(NEBPathFinder):
         """All images of all starts, a few times over."""
         return 4 * max(self.points, self.most_points) * self.starts
 
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """Every iteration used with all images; most searches stop long before."""
+        rows = float(self.starts * self.iterations * max(0, max(self.points, self.most_points) - 2))
+        if self.batch_size is None or landscape.samples is None:
+            return rows
+        return rows * (self.cycles + 1) * min(1.0, self.batch_size / landscape.samples)
+
     def _relaxed(self, landscape: Landscape, chains: list[Chain], names: list[tuple[int, ...]]) -> list[Chain]:
         if self.batch_size is not None and landscape.samples is None:
             raise InputError(

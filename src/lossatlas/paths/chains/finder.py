@@ -73,6 +73,10 @@ class ChainFinder(PathFinder):
         """All images of all starts, a few times over."""
         return 4 * self.points * self.starts
 
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """Every iteration used, for every start; most searches stop long before."""
+        return float(self.starts * self.iterations * max(0, self.points - 2))
+
     @property
     @abstractmethod
     def rule(self) -> Rule:

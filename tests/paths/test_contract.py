@@ -1,0 +1,203 @@
+"""What every path finder keeps; a finder joins by being registered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from path_finders import Counting, accepts, limit_of, small
+from torch import Tensor
+
+import lossatlas as la
+from lossatlas.paths import finders
+
+EVERY = pytest.mark.parametrize("name", list(finders))
+
+
+def muller_brown() -> tuple[la.landscape.Energy, Tensor, Tensor]:
+    landscape = la.landscape.get("muller-brown")
+    minima = {m.name: m.x for m in landscape.minima}
+    return landscape, minima["A"], minima["C"]
+
+
+@EVERY
+def test_ends_are_exact_and_nothing_is_touched(name: str) -> None:
+    landscape, start, end = muller_brown()
+    copies = start.clone(), end.clone()
+    before = torch.random.get_rng_state()
+    path = small(name, points=9).find(landscape, start, end)
+    assert torch.equal(start, copies[0])
+    assert torch.equal(end, copies[1])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert path.curve is not None
+    assert torch.equal(path.curve.start, start)
+    assert torch.equal(path.curve.end, end)
+    assert torch.equal(path.curve.at(torch.tensor([0.0, 1.0])), torch.stack([start, end]))
+    assert path.t[0] == 0
+    assert path.t[-1] == 1
+    assert path.t.diff().min() > 0
+    assert float(path.loss[0]) == pytest.approx(float(landscape.value(start)), rel=1e-12)
+    assert float(path.loss[-1]) == pytest.approx(float(landscape.value(end)), rel=1e-12)
+    assert path.loss.dtype == torch.float64
+    assert path.refined
+    assert path.height >= path.sampled_height
+    assert path.message
+
+
+@EVERY
+def test_identical_ends(name: str) -> None:
+    landscape, start, end = muller_brown()
+    path = small(name).find(landscape, start, start.clone())
+    assert path.height == pytest.approx(float(landscape.value(start)), rel=1e-12)
+    assert path.length == path.distance == 0
+    assert path.stretch == 1
+    assert path.converged
+    assert path.evaluations["gradients"] == 0
+    # Beside other pairs too.
+    both = small(name).find_many(landscape, torch.stack([start, start]), torch.stack([start, end]))
+    assert [p.length > 0 for p in both] == [False, True]
+
+
+@EVERY
+def test_the_way_back_is_as_high(name: str) -> None:
+    landscape, start, end = muller_brown()
+    there = small(name, 200).find(landscape, start, end)
+    back = small(name, 200).find(landscape, end, start)
+    scale = there.height - float(there.loss.min())
+    # A search that draws random numbers draws others for each direction; one that converged has one answer.
+    assert back.height == pytest.approx(there.height, abs=(5e-3 if there.converged and back.converged else 0.2) * scale)
+    assert back.forward_barrier == pytest.approx(there.reverse_barrier, abs=0.2 * scale)
+
+
+@EVERY
+def test_pairs_do_not_see_each_other(name: str) -> None:
+    landscape = la.landscape.get("paper-toy-50d")
+    start, end = landscape.ends or (torch.empty(0), torch.empty(0))
+    points = torch.stack([start, end, (start + end) / 2 + 0.05, start - 0.03])
+    first, second = torch.tensor([0, 0, 2, 3]), torch.tensor([1, 2, 1, 1])
+    finder = small(name, 12)
+    many = finder.find_many(landscape, points[first], points[second], numbers=[5, 6, 7, 8])
+    for i, together in enumerate(many):
+        a, b = points[first[i]][None], points[second[i]][None]
+        (alone,) = finder.find_many(landscape, a, b, numbers=[5 + i])
+        assert together.height == pytest.approx(alone.height, rel=1e-7, abs=1e-9)
+        assert together.evaluations["gradients"] == alone.evaluations["gradients"]
+        assert together.status == alone.status
+
+
+@EVERY
+def test_the_same_seed_is_the_same_path(name: str) -> None:
+    landscape, start, end = muller_brown()
+    first, second = (small(name, seed=3).find(landscape, start, end) for _ in range(2))
+    assert torch.equal(first.loss, second.loss)
+    assert first.refined_height == second.refined_height
+
+
+@EVERY
+def test_nan_on_the_way_is_told(name: str) -> None:
+    inner, start, end = muller_brown()
+    landscape = Counting(inner, centre=(start + end) / 2, hole=0.1)
+    path = small(name).find(landscape, start, end)
+    assert path.curve is not None
+    assert bool(path.curve.coefficients.isfinite().all())
+    if path.status == "not finite":
+        assert "finite" in path.message or "NaN" in path.message
+        assert not path.refined
+    else:
+        # Round the hole: every loss is finite.
+        assert bool(path.loss.isfinite().all())
+
+
+@EVERY
+def test_nan_everywhere_but_at_the_ends(name: str) -> None:
+    inner, start, end = muller_brown()
+    landscape = Counting(inner, centre=(start + end) / 2, hole=0.499 * float((end - start).norm()))
+    path = small(name).find(landscape, start, end)
+    assert path.status == "not finite"
+    assert not path.converged
+    assert path.refined_height is None
+
+
+@EVERY
+def test_no_iterations_return_the_first_path(name: str) -> None:
+    limit = limit_of(name)
+    landscape, start, end = muller_brown()
+    if limit is None:
+        assert name in {"linear", "auto"}, "a finder limits its work by iterations or steps"
+        return
+    path = small(name, 0).find(landscape, start, end)
+    straight = small("linear").find(landscape, start, end)
+    assert path.status == "iteration limit"
+    assert path.height == pytest.approx(straight.height, rel=1e-9)
+    assert path.evaluations["gradients"] == 0
+
+
+@EVERY
+@pytest.mark.parametrize("points", [2, 3])
+def test_very_few_points(name: str, points: int) -> None:
+    landscape, start, end = muller_brown()
+    path = small(name, points=points).find(landscape, start, end)
+    assert path.height >= landscape.passes[1].value - 1e-9
+    assert path.status != "not finite"
+
+
+@EVERY
+def test_float32_landscapes(name: str) -> None:
+    double, start, end = muller_brown()
+    landscape = double.to(dtype=torch.float32)
+    path = small(name).find(landscape, start.float(), end.float())
+    exact = small(name).find(double, start, end)
+    assert path.loss.dtype == torch.float64
+    assert path.status != "not finite"
+    assert path.height >= double.passes[1].value - 1e-4
+    straight = small("linear").find(double, start, end)
+    assert path.height == pytest.approx(exact.height, abs=0.3 * (straight.height - double.passes[1].value) + 1e-3)
+
+
+@EVERY
+def test_a_first_guess_is_taken(name: str) -> None:
+    if name == "linear":
+        return
+    # Two ways round a bump: a guess on either side stays there.
+    ring = la.landscape.from_function(lambda x: 4 * ((x**2).sum() - 1) ** 2 + 0.3 * x[1] ** 2, dim=2)
+    start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    angles = torch.linspace(torch.pi, 0, 11, dtype=torch.float64)
+    for side in (1, -1):
+        guess = torch.stack([angles.cos(), side * angles.sin()], dim=1)
+        guess[0], guess[-1] = start, end
+        path = small(name, 60).find(ring, start, end, initial=guess)
+        assert path.curve is not None
+        middle = path.curve.at(torch.tensor([0.5]))[0]
+        assert side * float(middle[1]) > 0.8
+        assert path.height < 0.5
+
+
+@EVERY
+@pytest.mark.parametrize("limit", [1, 7])
+def test_every_gradient_is_counted(name: str, limit: int) -> None:
+    inner, start, end = muller_brown()
+    # A float32 landscape: the diagnosis works on its own float64 copy, so this one sees the search alone.
+    counting = Counting(inner.to(dtype=torch.float32))
+    path = small(name, limit).find(counting, start.float(), end.float())
+    assert path.evaluations["gradients"] == counting.gradients
+    assert path.evaluations["values"] == counting.values + len(path.t)
+
+
+@EVERY
+def test_converged_is_not_claimed_too_early(name: str) -> None:
+    limit = limit_of(name)
+    landscape, start, end = muller_brown()
+    path = small(name, 1).find(landscape, start, end)
+    if limit is not None:
+        assert path.status == "iteration limit"
+    if path.history is not None and accepts(name, "iterations"):
+        assert len(path.history["height"]) == 1
+
+
+def test_a_search_is_told_by_its_history() -> None:
+    landscape, start, end = muller_brown()
+    path = small("neb", 500).find(landscape, start, end)
+    assert path.converged
+    assert path.history is not None
+    assert len(path.history["height"]) * (len(path.t) - 2) + 1 == path.evaluations["gradients"]
+    assert float(path.history["force"][-1]) <= 0.02
+    assert float(path.history["height"][0]) > float(path.history["height"][-1])
