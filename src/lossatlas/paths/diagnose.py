@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, SupportsMetrics
-from lossatlas.paths.refine import refine_height
+from lossatlas.paths.refine import RefinedHeight, refine_height
 from lossatlas.paths.saddle import finish_saddle
 
 __all__ = ["diagnose", "resolution"]
@@ -93,7 +94,7 @@ def diagnose(
     if bool(broken.any()):
         status, message = "not finite", f"the loss is {_spell(loss[broken])} at t = {float(t[broken][0]):.6g}"
     elif tolerance > 0:
-        refined = refine_height(loss_at, grid, tolerance=tolerance)
+        refined = _not_below(refine_height(loss_at, grid, tolerance=tolerance), t, loss)
         evaluations["diagnostic_values"] += refined.evaluations
         if math.isnan(refined.value):
             status, message = "not finite", f"the loss is not finite at t = {refined.t:.6g}, between two samples"
@@ -151,6 +152,13 @@ def _grid(curve: Curve, t: Tensor, resolution: int) -> Tensor:
     corners = torch.linspace(0, 1, len(curve.coefficients) + 2, dtype=t.dtype) if curve.basis == "polychain" else t
     grid: Tensor = torch.cat([even.cpu(), t, corners]).unique()  # type: ignore[no-untyped-call]
     return grid
+
+
+def _not_below(refined: RefinedHeight, t: Tensor, loss: Tensor) -> RefinedHeight:
+    """Raise a refined height to the samples': the same point in another block of rows rounds differently."""
+    if not refined.value < float(loss.max()):
+        return refined
+    return replace(refined, value=float(loss.max()), t=float(t[loss.argmax()]))
 
 
 def _drop_beside(landscape: Landscape, x: Tensor, value: float, distance: float) -> float:

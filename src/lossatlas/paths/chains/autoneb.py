@@ -90,7 +90,9 @@ class AutoNEBPathFinder(NEBPathFinder):
             raise InputError(
                 "expected a landscape with samples for mini-batches, got one without: leave out batch_size"
             )
-        chains = self.relaxed(landscape, chains, range(len(chains)), names)
+        # A coarse chain need not converge, or cannot where the valley turns sharply: each cycle has its share.
+        share = max(1, self.iterations // (self.cycles + 1))
+        chains = self.relaxed(landscape, chains, range(len(chains)), names, most=share if self.cycles else None)
         if self.batch_size is None:
             chains = self.pushed_off_ridges(landscape, chains, names)
         asked = list(range(len(chains)))
@@ -107,8 +109,12 @@ class AutoNEBPathFinder(NEBPathFinder):
                     grown.append(i)
             if not grown:
                 break
-            chains = self.relaxed(landscape, chains, grown, [(*name, cycle) for name in names])
+            chains = self.relaxed(landscape, chains, grown, [(*name, cycle) for name in names], most=share)
             asked = grown
+        if self.batch_size is None:
+            rest = [i for i, chain in enumerate(chains) if chain.status == "iteration limit"]
+            rest = [i for i in rest if chains[i].iterations < self.iterations]
+            chains = self.relaxed(landscape, chains, rest, names)
         return chains
 
     def _relax(

@@ -91,8 +91,8 @@ class Chain:
 
     @property
     def rise(self) -> float:
-        """The highest image above the lower end."""
-        return self.height - float(self.values[[0, -1]].min())
+        """The highest image above the lowest, ends included."""
+        return self.height - float(self.values.min())
 
     @property
     def length(self) -> float:

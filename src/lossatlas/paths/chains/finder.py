@@ -34,7 +34,8 @@ class ChainFinder(PathFinder):
         points: images m, both ends included; one iteration costs m - 2 gradients.
         iterations: most evaluations of all inner images, over all phases.
         force_tolerance: converged when the largest force across the chain is below this many times rise/length, rise
-            being the highest image above the lower end, so that units do not matter. At a climbing image it is |∇L|.
+            being the highest image above the lowest, ends included, so that units do not matter. At a climbing image
+            it is |∇L|.
         climb: the highest image climbs to the saddle.
         climb_from: force, in the same units, from which it does.
         step_error: largest error of a step, in units of the spacing of images.
@@ -111,13 +112,20 @@ class ChainFinder(PathFinder):
         return relax(landscape, places, self.rule, self.control, limits)
 
     def relaxed(
-        self, landscape: Landscape, chains: list[Chain], which: Sequence[int], names: list[tuple[int, ...]]
+        self,
+        landscape: Landscape,
+        chains: list[Chain],
+        which: Sequence[int],
+        names: list[tuple[int, ...]],
+        *,
+        most: int | None = None,
     ) -> list[Chain]:
-        """Relax some chains, those with as many images together, and add the cost to theirs."""
+        """Relax some chains by ``most`` iterations, those with as many images together, and add the cost to theirs."""
         chains = list(chains)
         for m in sorted({len(chains[i].images) for i in which}):
             some = [i for i in which if len(chains[i].images) == m]
-            limits = [self.iterations - chains[i].iterations for i in some]
+            left = [self.iterations - chains[i].iterations for i in some]
+            limits = [n if most is None else min(n, most) for n in left]
             new = self._relax(landscape, Places.of([chains[i] for i in some]), limits, [names[i] for i in some])
             for i, chain in zip(some, new, strict=True):
                 chains[i] = chain.after(chains[i])

@@ -39,8 +39,8 @@ class Batch:
 
     @property
     def rise(self) -> Tensor:
-        """Highest image above the lower end, ``(p,)``."""
-        return self.values.amax(1) - torch.minimum(self.values[:, 0], self.values[:, -1])
+        """Highest image above the lowest, ends included, ``(p,)``: not zero where a path only crosses a valley."""
+        return self.values.amax(1) - self.values.amin(1)
 
     @property
     def top(self) -> Tensor:
@@ -147,7 +147,9 @@ class Strung(Rule):
 
     def force(self, batch: Batch, climbing: Tensor) -> Force:
         """Return the downhill force."""
-        force, climbs = across(batch, spline_tangents(batch.images), climbing)
+        # Tangents of the spline are those of the simplified method's resting place; projected on them, kinks grow.
+        tangents = improved_tangents(batch.images, batch.values) if self.project else spline_tangents(batch.images)
+        force, climbs = across(batch, tangents, climbing)
         motion = force if self.project else torch.where(climbs, force, -batch.grads)
         return Force(motion, force, sizes(force))
 

@@ -36,7 +36,7 @@ def with_more_images(
     found = landscape.value(between)
     linear = chain.values[:-1, None] + at[..., 0] * chain.values.diff()[:, None]
     spent = replace(chain, loss_values=chain.loss_values + found.numel())
-    rise = chain.values.max() - chain.values[[0, -1]].min()
+    rise = chain.values.max() - chain.values.min()
     # What is not finite or not below the chain is infinitely in need.
     above = ((found - chain.values.max()) / rise).nan_to_num(nan=torch.inf).amax(1) / hidden_height
     apart = ((found - linear).abs() / rise).nan_to_num(nan=torch.inf).amax(1) / deviation

@@ -91,7 +91,7 @@ class _Run:
             self.message[i] = f"largest force across the chain {self._force(i)}"
         spent = self.running & ~converged & (self.used >= self.limits)
         for i in spent.nonzero().flatten().tolist():
-            self.message[i] = f"{int(self.used[i])} iterations, largest force across the chain {self._force(i)}"
+            self.message[i] = f"stopped by the iteration limit, largest force across the chain {self._force(i)}"
         self.running = self.running & ~converged & ~spent
         return bool(self.running.any())
 

@@ -22,7 +22,7 @@ def first_chains(ends: Ends, count: int, starts: int, amplitude: float, seed: in
     Perturbed: x(t) + amplitude · distance/√d · Σ_n ξ_n sin(nπt)/n, n = 1, 2, 3, with ξ_n standard normal vectors.
 
     Args:
-        ends: pairs; their first guess is kept as it is where it has ``count`` points and resampled where not.
+        ends: pairs; their first guess is kept as it is where it has ``count`` different points, else spread evenly.
         count: images m.
         starts: chains per pair.
         amplitude: of the perturbation, in distances.
@@ -36,7 +36,7 @@ def first_chains(ends: Ends, count: int, starts: int, amplitude: float, seed: in
         plain = (1 - t) * ends.start[:, None] + t * ends.end[:, None]
         plain[:, -1] = ends.end
     else:
-        plain = ends.initial.clone() if ends.initial.shape[1] == count else resample(ends.initial, count)
+        plain = _guessed(ends.initial, count)
     chains = plain[:, None].repeat(1, starts, 1, 1)
     n = torch.arange(1, _MODES + 1, dtype=t.dtype, device=t.device)
     shape = torch.sin(math.pi * n * t) / n
@@ -48,3 +48,13 @@ def first_chains(ends: Ends, count: int, starts: int, amplitude: float, seed: in
             xi = torch.randn(_MODES, plain.shape[-1], generator=random, dtype=torch.float64)
             chains[i, j] += size * shape @ xi.to(plain)
     return chains
+
+
+def _guessed(guess: Tensor, count: int) -> Tensor:
+    even = resample(guess, count)
+    if guess.shape[1] != count:
+        return even
+    # Images in one place have no tangent: a chain of them would never open.
+    lengths = torch.linalg.vector_norm(guess.diff(dim=1), dim=-1)
+    distinct = lengths.amin(1) > 1e-6 * lengths.amax(1)
+    return torch.where(distinct[:, None, None], guess, even)

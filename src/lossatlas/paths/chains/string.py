@@ -20,8 +20,9 @@ class StringPathFinder(ChainFinder):
     length h is controlled by the force across the string (see :func:`lossatlas.paths.chains.relax.relax`).
 
     Args:
-        project: move across the string only, -h ∇L|_⊥. False: the simplified method, -h ∇L, whose resting place is off
-            by a part of h: heights are as good, but the force across the string rarely falls below the tolerance.
+        project: move across the string only, -h ∇L|_⊥, with the tangents of :class:`NEBPathFinder`. False: the
+            simplified method, -h ∇L, whose resting place is off by a part of h: heights are as good, but the force
+            across the string rarely falls below the tolerance.
 
     Other options: those of :class:`ChainFinder`.
 
