@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from lossatlas.study.config import StudyConfig, load_config, recipe_names, recipe_summary
+from lossatlas.study.connect import connect, load_connection
+from lossatlas.study.connection import Connection, Route
 from lossatlas.study.plan import PlannedPiece, plan
 from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
+from lossatlas.study.surface import Surface, surface
 
 __all__ = [
     "Atlas",
+    "Connection",
     "Experiment",
     "Observer",
     "Pair",
     "Piece",
     "PieceStatus",
     "PlannedPiece",
+    "Route",
     "Study",
     "StudyConfig",
     "StudyResults",
+    "Surface",
+    "connect",
     "load_config",
+    "load_connection",
     "plan",
     "recipe_names",
     "recipe_summary",
+    "surface",
 ]

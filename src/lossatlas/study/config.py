@@ -25,6 +25,7 @@ __all__ = [
     "PathConfig",
     "StudyConfig",
     "load_config",
+    "make_finder",
     "recipe_names",
     "recipe_summary",
 ]
@@ -309,6 +310,16 @@ def _explain(error: ValidationError, origin: str) -> str:
     return f"expected a valid '{where}' in {origin}, got {first['input']!r}: {message}"
 
 
+def make_finder(name: str, options: Mapping[str, Any]) -> paths.PathFinder:
+    """Make a path finder, its options checked as those of a recipe are.
+
+    Raises:
+        ConfigurationError: an unknown name or option, or one that the finder refuses.
+    """
+    made: paths.PathFinder = _make(_finder, name, options, f"path finder '{name}'")
+    return made
+
+
 def _finder(name: str, **options: Any) -> Any:
     factory = paths.finders[name]
     valid = inspect.signature(factory).parameters
@@ -361,7 +372,7 @@ def _check_names(config: StudyConfig) -> None:
                 )
     for kind, stages in (("paths", config.paths), ("atlas", config.atlas)):
         for stage, how in stages.items():
-            _make(_finder, how.method, how.options, f"path finder '{how.method}'")
+            make_finder(how.method, how.options)
             for wanted in how.networks or ():
                 if wanted not in config.networks:
                     raise ConfigurationError(

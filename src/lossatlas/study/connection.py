@@ -18,7 +18,9 @@ from lossatlas.study.surface import Surface
 
 __all__ = ["AlignmentSummary", "Connection", "PathName", "Route"]
 
-PathName: TypeAlias = Literal["straight", "found", "straight aligned", "found aligned", "refreshed", "refreshed aligned"]
+PathName: TypeAlias = Literal[
+    "straight", "found", "straight aligned", "found aligned", "refreshed", "refreshed aligned"
+]
 """Which of the paths of a pair: the straight line, the one the method found, the same two to the end with its hidden
 units reordered, and straight lines with normalisation statistics recomputed at each point."""
 
@@ -75,7 +77,7 @@ class Route:
         return {
             "first": self.first,
             "second": self.second,
-            "paths": {name: {**path.to_tree(), "curve": None} for name, path in self.paths.items()},  # type: ignore[dict-item]
+            "paths": {name: {**path.to_tree(), "curve": None} for name, path in self.paths.items()},
             "averaging": None if self.averaging is None else self.averaging.to_tree(),
             "alignment": None if self.alignment is None else dict(vars(self.alignment)),
         }

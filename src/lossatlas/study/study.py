@@ -7,7 +7,6 @@ import time
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,12 +27,12 @@ from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.pieces import compute, list_pieces, make_problems
 from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
 from lossatlas.study.store import Piece, Store
+from lossatlas.study.versions import versions
 
 __all__ = ["Observer", "PieceStatus", "Study"]
 
 CONFIG_FILE = "study.toml"
 PROVENANCE_FILE = "provenance.json"
-_PACKAGES = ("lossatlas", "torch", "numpy", "scipy", "scikit-learn", "matplotlib", "plotly", "safetensors")
 
 
 class Observer(Protocol):
@@ -278,7 +277,7 @@ class Study:
     def _write_provenance(self, command: str) -> None:
         document = {
             "hardware": describe_hardware(self.device).to_json(),
-            "packages": {name: _version(name) for name in _PACKAGES},
+            "packages": versions(),
             "command": command,
         }
         write_atomic(self.folder / PROVENANCE_FILE, json.dumps(document, indent=1) + "\n")
@@ -304,10 +303,3 @@ class Study:
 
 def _read_pairs(trees: Sequence[Tree], stage: str) -> tuple[Pair, ...]:
     return tuple(Pair(tree["first"], tree["second"], LossPath.from_tree(tree["path"]), stage) for tree in trees)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -1,0 +1,291 @@
+"""connect: paths between some points of a landscape, all pairs or a schedule of them, stored as they are found."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lossatlas import symmetry
+from lossatlas.core.errors import DivergenceError, InputError, StorageError
+from lossatlas.core.files import load_tree, save_tree
+from lossatlas.core.hardware import describe_hardware
+from lossatlas.landscape import NetworkLandscape, Numerics
+from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
+from lossatlas.paths.averaging import Buffers
+from lossatlas.paths.schedule import SpanningTree, distances
+from lossatlas.study.config import make_finder
+from lossatlas.study.connection import Connection
+from lossatlas.study.pairing import Pairing
+from lossatlas.study.store import Store
+from lossatlas.study.surface import surface, window
+from lossatlas.study.versions import versions
+
+__all__ = ["connect", "load_connection"]
+
+Progress: TypeAlias = Callable[[int, int | None, str], None]
+"""Called with pairs done, pairs planned (None: not known) and what comes next."""
+
+FILE = "connection.json"
+_KEPT_NUMBERS = 100_000
+# Pairs relaxed at once: small points cost little each, and what is stored after each batch is safe.
+_SMALL, _BATCH_SMALL, _BATCH_LARGE = 1000, 64, 4
+
+
+def connect(
+    landscape: Landscape,
+    points: Tensor,
+    labels: Sequence[str] | None = None,
+    *,
+    method: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    schedule: SpanningTree | None = None,
+    align: bool | None = None,
+    structure: symmetry.PermutationStructure | None = None,
+    buffers: Sequence[Buffers | None] | None = None,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+    folder: str | FilePath | None = None,
+    name: str = "landscape",
+    unit: str = "",
+    details: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Connection:
+    """Find how points of a landscape are connected.
+
+    Every pair gets its straight line and the path that the method finds; for networks whose hidden units can be
+    traced, both again to the end with its units reordered to match the start, and the answer to "may I average them?".
+
+    Args:
+        landscape: where.
+        points: ``(n, d)``, n ≥ 2, minima as a rule.
+        labels: a name per point; ``"0"``, ``"1"``, ... if None.
+        method: one of ``lossatlas.paths.finders``.
+        options: of that finder.
+        schedule: which pairs, in which order; None: all n(n−1)/2.
+        align: whether hidden units are reordered; None: where they can be traced.
+        structure: which hidden units may be reordered; None: traced.
+        buffers: normalisation statistics of each network, for the averages; None: those of the landscape.
+        groups: what each point belongs to, such as its optimizer.
+        seed: of everything random.
+        folder: where results are kept; a second call with the same inputs reads them instead of computing. None: not.
+        name: what the landscape is called.
+        unit: of the loss.
+        details: what else should be recorded, such as options and checksums.
+        progress: told what is done.
+
+    Returns:
+        What was found. After an interrupt, ``load_connection(folder)`` returns what there was.
+
+    Raises:
+        InputError: not at least two different points of the landscape, or options that cannot be.
+        ConfigurationError: an unknown method or option.
+        DivergenceError: a point whose loss is not finite.
+        StorageError: the folder cannot be written, or holds something else.
+
+    Example:
+        >>> from lossatlas.landscape import get
+        >>> toy = get("paper-toy")
+        >>> found = connect(toy, torch.stack(toy.ends), ["left", "right"], method="linear")
+        >>> round(found.routes[0].best.height, 3), round(float(found.heights[0, 1]), 3)
+        (1.102, 1.102)
+    """
+    names = _checked(landscape, points, labels)
+    finder = make_finder(method, {"seed": seed, **(options or {})})
+    where = None if folder is None else FilePath(folder).expanduser().absolute()
+    if where is not None:
+        check_folder(where)
+    landscape = _with_stored_numerics(landscape, where)
+    energies, metrics = _scores(landscape, points, names)
+    permutable, notes = _structure(landscape, align, structure)
+    notes += _statistics_note(landscape, points)
+    planned = len(names) * (len(names) - 1) // 2
+    if schedule is not None and schedule.budget is not None:
+        planned = min(planned, schedule.budget)
+    found = Connection(
+        name=name,
+        method=method,
+        labels=names,
+        energies=energies,
+        distances=distances(points.double()).cpu(),
+        planned=planned,
+        points=points.double().cpu() if points.numel() <= _KEPT_NUMBERS else None,
+        groups=None if groups is None else tuple(groups),
+        metrics=metrics,
+        unit=unit,
+        notes=notes,
+        details=_details(landscape, finder, seed, details),
+    )
+    order = SpanningTree() if schedule is None else schedule
+    order = replace(order, batch=max(order.batch, _BATCH_SMALL if landscape.dim <= _SMALL else _BATCH_LARGE))
+    with _opened(where) as store:
+        pairing = Pairing(landscape, points, finder, structure=permutable, buffers=buffers, seed=seed, store=store)
+        start = time.monotonic()
+        _save(found, where)
+        while pairs := order.next(found.distances, found.heights):
+            if progress is not None:
+                progress(len(found.routes), planned, ", ".join(f"{names[i]} to {names[j]}" for i, j in pairs[:3]))
+            for route in pairing.connect(pairs):
+                found = found.with_route(route)
+            spent = found.details.get("seconds", 0.0) + time.monotonic() - start
+            start = time.monotonic()
+            found = replace(found, details={**found.details, "seconds": spent})
+            _save(found, where)
+        found = replace(_drawn(found, landscape), planned=len(found.routes))
+        _save(found, where)
+    return found
+
+
+def load_connection(folder: str | FilePath) -> Connection:
+    """Read what :func:`connect` has stored in a folder so far.
+
+    Raises:
+        StorageError: the folder holds no connection, or it is damaged.
+    """
+    path = FilePath(folder).expanduser().absolute() / FILE
+    if not path.is_file():
+        raise StorageError(
+            f"expected a connection in {path.parent}, got a folder without {FILE}: "
+            "give the --out folder of 'lossatlas connect'"
+        )
+    tree = load_tree(path)
+    if not isinstance(tree, dict) or "routes" not in tree:
+        raise StorageError(f"expected a connection in {path}, got something else: choose another folder")
+    return Connection.from_tree(tree)
+
+
+def check_folder(folder: FilePath) -> None:
+    """Refuse a folder that holds something else, before anything is computed.
+
+    Raises:
+        StorageError: it does, or it is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
+    if folder.is_dir() and not (folder / FILE).exists():
+        foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
+        if foreign:
+            raise StorageError(
+                f"expected an empty folder or a connection at {folder}, got a folder with other files: "
+                "choose another --out"
+            )
+
+
+# ---------------------------------------------------------------------- inside
+def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None) -> tuple[str, ...]:
+    check_rows(points, landscape)
+    if points.ndim != 2 or len(points) < 2:
+        raise InputError(
+            f"expected at least two points as (n, {landscape.dim}), got shape {tuple(points.shape)}: "
+            "a path needs two ends"
+        )
+    names = tuple(str(i) for i in range(len(points))) if labels is None else tuple(str(label) for label in labels)
+    if len(names) != len(points) or len(set(names)) < len(names):
+        raise InputError(f"expected a different label for each of {len(points)} points, got {list(names)}")
+    if not bool(points.isfinite().all()):
+        wrong = names[int((~points.isfinite().all(1)).nonzero()[0])]
+        raise InputError(f"expected finite coordinates, got NaN or infinity in '{wrong}'")
+    for j in range(len(points)):
+        for i in range(j):
+            if torch.equal(points[i], points[j]):
+                raise InputError(f"expected different points, got '{names[i]}' and '{names[j]}' with the same weights")
+    return names
+
+
+def _scores(landscape: Landscape, points: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    exact = landscape.to(dtype=torch.float64)
+    if isinstance(exact, SupportsMetrics):
+        metrics = {name: values.double().cpu() for name, values in exact.metrics(points.double()).items()}
+        energies = metrics.pop("loss")
+    else:
+        energies, metrics = exact.value(points.double()).cpu(), {}
+    for label, value in zip(names, energies.tolist(), strict=True):
+        if not torch.tensor(value).isfinite():
+            raise DivergenceError(f"expected a finite loss at '{label}', got {value}: its run has diverged")
+    return energies, metrics
+
+
+def _structure(
+    landscape: Landscape, wanted: bool | None, given: symmetry.PermutationStructure | None
+) -> tuple[symmetry.PermutationStructure | None, tuple[str, ...]]:
+    """Which units may be reordered; where it is only an offer, a network that cannot be traced is no error."""
+    if wanted is False or (wanted is None and not isinstance(landscape, NetworkLandscape)):
+        return None, ()
+    if not isinstance(landscape, NetworkLandscape):
+        raise InputError("expected a network to align, got a landscape without hidden units: leave out --align")
+    try:
+        structure = symmetry.permutation_structure(landscape) if given is None else given
+    except InputError as error:
+        if wanted:
+            raise
+        return None, (f"Hidden units were not reordered: {error}.",)
+    if not structure.groups:
+        return None, ("Hidden units were not reordered: the network has none that may change places.",)
+    return structure, ()
+
+
+def _statistics_note(landscape: Landscape, points: Tensor) -> tuple[str, ...]:
+    if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(points[0]):
+        return ()
+    return (
+        "The network keeps normalisation statistics. Paths and heights use those it came with, at every point; "
+        "refreshed lines and averages use statistics recomputed on the data. With mode='batch-statistics' the loss is "
+        "a function of the weights alone.",
+    )
+
+
+def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Landscape:
+    """How rows are evaluated is a matter of timing, and of the last bits: a command that continues keeps to it."""
+    if not isinstance(landscape, NetworkLandscape):
+        return landscape
+    if folder is not None and (folder / FILE).exists():
+        details = load_connection(folder).details
+        stored = details.get("numerics")
+        if isinstance(stored, dict) and details.get("device") == landscape.device.type:
+            return landscape.with_numerics(Numerics(**stored))
+    return landscape.with_numerics(landscape.numerics)
+
+
+def _details(landscape: Landscape, finder: object, seed: int, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        **(more or {}),
+        "finder": repr(finder),
+        "seed": seed,
+        "coordinates": landscape.dim,
+        "samples": landscape.samples,
+        "dtype": str(landscape.dtype).removeprefix("torch."),
+        "device": landscape.device.type,
+        "numerics": landscape.numerics.to_json() if isinstance(landscape, NetworkLandscape) else None,
+        "hardware": describe_hardware(landscape.device).to_json(),
+        "packages": versions(),
+    }
+
+
+def _drawn(found: Connection, landscape: Landscape) -> Connection:
+    """Add the surface of a landscape of two coordinates."""
+    if landscape.dim != 2 or found.points is None:
+        return found
+    rows = [found.points, *(p.points for r in found.routes for p in r.paths.values() if p.points is not None)]
+    return replace(found, surface=surface(landscape, window(landscape, rows)))
+
+
+def _save(found: Connection, folder: FilePath | None) -> None:
+    if folder is not None:
+        save_tree(folder / FILE, found.to_tree())
+
+
+@contextlib.contextmanager
+def _opened(folder: FilePath | None) -> Iterator[Store | None]:
+    if folder is None:
+        yield None
+        return
+    store = Store(folder)
+    with store.locked():
+        store.sweep()
+        yield store

@@ -1,0 +1,250 @@
+"""Pairing: everything about a batch of pairs, computed or read from the store."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossatlas import symmetry
+from lossatlas.core.files import Tree, digest
+from lossatlas.core.path import Path
+from lossatlas.core.randomness import generator
+from lossatlas.landscape import NetworkLandscape
+from lossatlas.landscape.contract import Landscape
+from lossatlas.paths import LinearPathFinder, PathFinder
+from lossatlas.paths.averaging import Averaging, Buffers, averaging, refreshed_line
+from lossatlas.study.connection import AlignmentSummary, PathName, Route
+from lossatlas.study.store import Piece, Store
+
+__all__ = ["Pairing", "fingerprint"]
+
+# Raised when a change of the code changes results, so that old ones are not taken for new.
+_VERSION = 1
+
+Pair = tuple[int, int]
+
+
+def fingerprint(landscape: Landscape, points: Tensor) -> str:
+    """Tell landscapes apart by their values, for functions have no address of their own.
+
+    Values are taken near the middle between points, in float64, and rounded to 9 digits: the last bits depend on how
+    rows are evaluated.
+
+    Args:
+        landscape: any.
+        points: ``(n, d)``.
+
+    Example:
+        >>> from lossatlas.landscape import get
+        >>> toy = get("paper-toy")
+        >>> ends = torch.stack(toy.ends)
+        >>> fingerprint(toy, ends) == fingerprint(get("paper-toy"), ends) != fingerprint(get("muller-brown"), ends)
+        True
+    """
+    exact = landscape.to(dtype=torch.float64)
+    rows = points.double()
+    noise = torch.randn(4, landscape.dim, generator=generator("fingerprint", landscape.dim), dtype=torch.float64)
+    middle, spread = rows.mean(0), (rows - rows.mean(0)).norm(dim=1).mean() / math.sqrt(landscape.dim)
+    values = exact.value(middle + 0.5 * spread * noise.to(rows.device))
+    return digest({"dim": landscape.dim, "samples": landscape.samples, "values": [f"{v:.9g}" for v in values.tolist()]})
+
+
+class Pairing:
+    """Computes what a :class:`Route` holds for pairs of points.
+
+    Args:
+        landscape: where.
+        points: ``(n, d)``.
+        finder: of the curved paths.
+        structure: which hidden units may be reordered; None: none are.
+        buffers: normalisation statistics per point.
+        seed: of alignments.
+        store: where results are kept; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        points: Tensor,
+        finder: PathFinder,
+        *,
+        structure: symmetry.PermutationStructure | None,
+        buffers: Sequence[Buffers | None] | None,
+        seed: int,
+        store: Store | None,
+    ) -> None:
+        self._landscape = landscape
+        self._points = points
+        self._finder = finder
+        self._straight = LinearPathFinder(tolerance=finder.tolerance, saddle=False)
+        self._structure = structure
+        self._buffers = tuple(buffers) if buffers is not None else (None,) * len(points)
+        self._seed = seed
+        self._store = store
+        self._base = {
+            "version": _VERSION,
+            "landscape": fingerprint(landscape, points),
+            "dtype": str(landscape.dtype),
+            "device": landscape.device.type,
+        }
+
+    def connect(self, pairs: Sequence[Pair]) -> list[Route]:
+        """Everything about these pairs, searched together."""
+        starts = [self._points[i] for i, _ in pairs]
+        ends = [self._points[j] for _, j in pairs]
+        sets: list[dict[PathName, Path]] = [{} for _ in pairs]
+        self._search(sets, "straight", "found", starts, ends)
+        alignments = [self._aligned(i, j) for i, j in pairs]
+        if self._structure is not None:
+            moved = [alignment.weights for alignment in alignments if alignment is not None]
+            self._search(sets, "straight aligned", "found aligned", starts, moved)
+        return [
+            Route(
+                i,
+                j,
+                {**paths, **self._refreshed(i, j, alignment)},
+                self._average(i, j, alignment),
+                None if alignment is None else _summary(alignment),
+            )
+            for (i, j), paths, alignment in zip(pairs, sets, alignments, strict=True)
+        ]
+
+    def _search(
+        self,
+        sets: list[dict[PathName, Path]],
+        straight: PathName,
+        curved: PathName,
+        starts: Sequence[Tensor],
+        ends: Sequence[Tensor],
+    ) -> None:
+        for name, finder in ((straight, self._straight), (curved, self._finder)):
+            if name == curved and isinstance(finder, LinearPathFinder):
+                continue
+            for paths, path in zip(sets, self._paths(finder, starts, ends), strict=True):
+                paths[name] = path
+
+    def _paths(self, finder: PathFinder, starts: Sequence[Tensor], ends: Sequence[Tensor]) -> list[Path]:
+        """One path per pair: read where stored, the others searched together."""
+        pieces = [
+            self._piece("path", finder.name, start=_hash(a), end=_hash(b), finder=repr(finder))
+            for a, b in zip(starts, ends, strict=True)
+        ]
+        found: dict[int, Path] = {}
+        todo = []
+        for k, piece in enumerate(pieces):
+            stored = self._stored(piece)
+            if stored is None:
+                todo.append(k)
+            else:
+                found[k] = Path.from_tree(stored)
+        if todo:
+            start = time.monotonic()
+            # A pair's seed is its own address: whatever it is grouped with, it gives the same path.
+            made = finder.find_many(
+                self._landscape,
+                torch.stack([starts[k] for k in todo]),
+                torch.stack([ends[k] for k in todo]),
+                numbers=[int(pieces[k].address[:8], 16) for k in todo],
+            )
+            seconds = (time.monotonic() - start) / len(todo)
+            for k, path in zip(todo, made, strict=True):
+                found[k] = path
+                self._keep(pieces[k], path.to_tree(), seconds)
+        return [found[k] for k in range(len(pieces))]
+
+    def _aligned(self, i: int, j: int) -> symmetry.Alignment | None:
+        structure, landscape = self._structure, self._landscape
+        if structure is None or not isinstance(landscape, NetworkLandscape):
+            return None
+        a, b, own = self._points[i], self._points[j], self._buffers[j]
+
+        def make() -> Tree:
+            return symmetry.align(landscape, a, b, structure=structure, buffers=own, seed=self._seed).to_tree()
+
+        piece = self._piece(
+            "alignment", "weights", start=_hash(a), end=_hash(b), seed=self._seed, groups=repr(structure.groups)
+        )
+        return symmetry.Alignment.from_tree(self._cached(piece, make))
+
+    def _average(self, i: int, j: int, alignment: symmetry.Alignment | None) -> Averaging | None:
+        if not isinstance(self._landscape, NetworkLandscape):
+            return None
+        a, b = self._points[i], self._points[j]
+        first, second = self._buffers[i], self._buffers[j]
+        own = None if first is None or second is None else (first, second)
+        aligned = None if alignment is None else alignment.weights
+
+        def make() -> Tree:
+            return averaging(
+                self._landscape,
+                a,
+                b,
+                aligned=aligned,
+                buffers=own,
+                aligned_buffers=None if own is None or alignment is None else alignment.buffers,
+            ).to_tree()
+
+        inputs = {"start": _hash(a), "end": _hash(b), "aligned": None if aligned is None else _hash(aligned)}
+        statistics = [] if own is None else [{name: _hash(x) for name, x in part.items()} for part in own]
+        return Averaging.from_tree(self._cached(self._piece("averaging", "", **inputs, buffers=statistics), make))
+
+    def _refreshed(self, i: int, j: int, alignment: symmetry.Alignment | None) -> dict[PathName, Path]:
+        """Straight lines with normalisation statistics recomputed, where the network keeps any."""
+        if not isinstance(self._landscape, NetworkLandscape):
+            return {}
+        ends: dict[PathName, Tensor] = {"refreshed": self._points[j]}
+        if alignment is not None:
+            ends["refreshed aligned"] = alignment.weights
+        found: dict[PathName, Path] = {}
+        for name, end in ends.items():
+            line = self._refreshed_line(self._points[i], end)
+            if line is not None:
+                found[name] = line
+        return found
+
+    def _refreshed_line(self, a: Tensor, b: Tensor) -> Path | None:
+        def make() -> Tree:
+            line = refreshed_line(self._landscape, a, b)
+            return {"line": None if line is None else line.to_tree()}
+
+        stored = self._cached(self._piece("refreshed", "line", start=_hash(a), end=_hash(b)), make)["line"]
+        return None if stored is None else Path.from_tree(stored)
+
+    # ------------------------------------------------------------------ store
+    def _piece(self, kind: str, label: str, **inputs: Any) -> Piece:
+        return Piece(kind, label or kind, {**self._base, **inputs})
+
+    def _stored(self, piece: Piece) -> Any:
+        if self._store is None or not self._store.has(piece):
+            return None
+        return self._store.load(piece)[0]
+
+    def _keep(self, piece: Piece, result: Tree, seconds: float) -> None:
+        if self._store is not None:
+            self._store.save(piece, result, seconds)
+
+    def _cached(self, piece: Piece, make: Callable[[], Tree]) -> Any:
+        stored = self._stored(piece)
+        if stored is not None:
+            return stored
+        start = time.monotonic()
+        result = make()
+        self._keep(piece, result, time.monotonic() - start)
+        return result
+
+
+def _hash(x: Tensor) -> str:
+    flat = x.detach().cpu().contiguous()
+    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
+
+
+def _summary(alignment: symmetry.Alignment) -> AlignmentSummary:
+    return AlignmentSummary(
+        alignment.distance_before, alignment.distance_after, alignment.function_difference, alignment.message
+    )
