@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lossatlas.core.errors import DataError, InputError, nearest
 from lossatlas.core.params import ParamSpec
 
-__all__ = ["WeightSource", "read_weights"]
+__all__ = ["WeightSource", "read_buffers", "read_weights"]
 
 WeightSource: TypeAlias = "str | Path | Mapping[str, Tensor] | nn.Module | Tensor"
 
@@ -126,3 +126,36 @@ def read_weights(source: WeightSource, spec: ParamSpec, dtype: torch.dtype | Non
     if not bool(torch.isfinite(flat).all()):
         raise DataError(f"expected finite weights in {origin}, got NaN or infinity: the run diverged")
     return flat.to(device="cpu", dtype=dtype or flat.dtype, copy=True)
+
+
+def read_buffers(source: WeightSource, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Read normalisation statistics that were saved with the weights.
+
+    Args:
+        source: as for :func:`read_weights`.
+        like: what is wanted, name to a tensor of its shape.
+
+    Returns:
+        ``{name: tensor}`` in the types of ``like``; None where the source does not have them all.
+
+    Raises:
+        DataError: the file is missing, damaged, or needs unpickling.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(2)
+        >>> sorted(read_buffers(norm.state_dict(), {"running_mean": torch.zeros(2)}))
+        ['running_mean']
+    """
+    loaded: Any = _read_file(Path(source)) if isinstance(source, str | Path) else source
+    state = loaded.state_dict() if isinstance(loaded, nn.Module) else loaded
+    if not isinstance(state, Mapping):
+        return None
+    origin = str(source) if isinstance(source, str | Path) else f"the given {type(source).__name__}"
+    spec = ParamSpec(tuple(like), tuple(tuple(tensor.shape) for tensor in like.values()))
+    try:
+        found = _match_names(_state_dict(state, origin), spec, origin)
+    except DataError:
+        return None
+    if any(found[name].shape != tensor.shape for name, tensor in like.items()):
+        return None
+    return {name: found[name].detach().to(tensor).clone() for name, tensor in like.items()}

@@ -1,8 +1,22 @@
 """Figures and the HTML report, made from stored results; nothing is computed here."""
 
+from lossatlas.report.connecting import write_connection
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Contour, Heatmap, Line, Points
 from lossatlas.report.plot import plot
+from lossatlas.report.routes import map_figure
 from lossatlas.report.write import write
 
-__all__ = ["Axis", "Contour", "Figure", "Heatmap", "Line", "Panel", "Points", "plot", "write"]
+__all__ = [
+    "Axis",
+    "Contour",
+    "Figure",
+    "Heatmap",
+    "Line",
+    "Panel",
+    "Points",
+    "map_figure",
+    "plot",
+    "write",
+    "write_connection",
+]

@@ -66,6 +66,7 @@ class Panel:
         x: horizontal axis.
         y: vertical axis.
         marks: what is drawn, back to front.
+        equal: a unit is as long on one axis as on the other, as on a map.
 
     Raises:
         InputError: there is nothing to draw, or a logarithmic axis has a number that is not positive.
@@ -75,6 +76,7 @@ class Panel:
     x: Axis
     y: Axis
     marks: tuple[Mark, ...]
+    equal: bool = False
 
     def __post_init__(self) -> None:
         if not self.marks:

@@ -18,6 +18,9 @@ Array: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = Sequence[float] | NDArray[np.floating] | NDArray[np.integer] | Tensor
 """Numbers as a list, numpy array or tensor; marks keep them as read-only float64 arrays."""
 
+# Steps between contour lines, at most.
+_LINES = 20
+
 Marker: TypeAlias = Literal["circle", "diamond", "square", "triangle", "tick"]
 
 
@@ -87,6 +90,7 @@ class Points:
         role: what it stands for; fixes the colour.
         marker: shape; ``"tick"`` is a short vertical stroke.
         members: names of the points, as many as there are, or none.
+        named: names are written beside the points.
 
     Raises:
         InputError: lengths differ, nothing is left, or a number is infinite.
@@ -98,6 +102,7 @@ class Points:
     role: str
     marker: Marker = "circle"
     members: tuple[str, ...] = ()
+    named: bool = False
 
     def __post_init__(self) -> None:
         x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'", gaps=True)
@@ -157,7 +162,39 @@ class Heatmap:
 
 @dataclass(frozen=True, eq=False)
 class Contour(Heatmap):
-    """The same grid shown as lines of equal value; arguments as for :class:`Heatmap`."""
+    """The same grid shown as lines of equal value; arguments as for :class:`Heatmap`.
+
+    Args:
+        span: lowest and highest line, in what is shown (log10 of z where ``log``); None: those of the values. Walls
+            far above everything of interest would else take all lines.
+
+    Raises:
+        InputError: as for :class:`Heatmap`, or a span that is empty.
+    """
+
+    span: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.span is not None and not self.span[0] < self.span[1]:
+            raise InputError(f"expected a span (low, high) with low < high in '{self.label}', got {self.span}")
+
+    @property
+    def levels(self) -> Array:
+        """Where the lines are: evenly spaced round numbers, about 15 of them, 2 at least.
+
+        Example:
+            >>> Contour([0.0, 1.0], [0.0, 1.0], [[0.0, 0.31], [0.5, 0.97]], "E", "").levels[:3].tolist()
+            [0.0, 0.05, 0.1]
+        """
+        low, high = self.span or (float(np.nanmin(self.shown)), float(np.nanmax(self.shown)))
+        if not high > low:
+            return np.array([low, low + 1.0])
+        rough = (high - low) / _LINES
+        power = 10.0 ** np.floor(np.log10(rough))
+        step = power * next(nice for nice in (1, 2, 2.5, 5, 10) if nice * power >= rough * (1 - 1e-9))
+        count = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1)
+        return np.round(count * step, 12) if len(count) > 1 else np.array([low, high])
 
 
 Mark: TypeAlias = Line | Points | Heatmap | Contour

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.patheffects import withStroke
 
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Contour, Heatmap, Line, Mark, Points
@@ -67,11 +68,31 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             label=mark.label,
             zorder=3,
         )
+        _write_names(axes, mark)
     elif isinstance(mark, Contour):
-        drawn = axes.contour(np.asarray(mark.x), np.asarray(mark.y), mark.shown, levels=15, cmap="viridis")
-        canvas.colorbar(drawn, ax=axes, label=mark.text)
+        drawn = axes.contour(
+            np.asarray(mark.x),
+            np.asarray(mark.y),
+            mark.shown,
+            levels=mark.levels,
+            cmap="viridis",
+            linewidths=0.8,
+            alpha=0.7,
+        )
+        canvas.colorbar(drawn, ax=axes, label=mark.text, shrink=0.9)
     else:
         _draw_heatmap(axes, mark, canvas)
+
+
+def _write_names(axes: Axes, points: Points) -> None:
+    if not points.named:
+        return
+    for x, y, name in zip(np.asarray(points.x), np.asarray(points.y), points.members, strict=True):
+        text = axes.annotate(
+            name, (x, y), xytext=(5, 5), textcoords="offset points", fontweight="bold", zorder=4, annotation_clip=True
+        )
+        # Readable on top of lines.
+        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _draw_heatmap(axes: Axes, mark: Heatmap, canvas: Canvas) -> None:
@@ -98,6 +119,8 @@ def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
     axes.set_title(panel.title, loc="left")
     _set_axis(axes, "x", panel.x)
     _set_axis(axes, "y", panel.y)
+    if panel.equal:
+        axes.set_aspect("equal", adjustable="box")
 
 
 def draw(figure: Figure) -> Canvas:
@@ -112,7 +135,8 @@ def draw(figure: Figure) -> Canvas:
     columns = min(figure.columns, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     with mpl.rc_context(_STYLE):
-        canvas = Canvas(figsize=(max(4.6 * columns, 5.2), 2.9 * rows + 0.7), dpi=150, layout="constrained")
+        height = 4.4 if any(panel.equal for panel in figure.panels) else 2.9
+        canvas = Canvas(figsize=(max(4.6 * columns, 5.2), height * rows + 0.7), dpi=150, layout="constrained")
         FigureCanvasAgg(canvas)
         grid = canvas.subplots(rows, columns, squeeze=False).ravel()
         for axes, panel in zip(grid, figure.panels, strict=False):

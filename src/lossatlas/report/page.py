@@ -70,6 +70,8 @@ def _swatch(entry: LegendEntry) -> Markup:
 
 def _panel_height(figure: Figure) -> int:
     """Height of the panels in pixels: rows of categories need room for each."""
+    if any(panel.equal for panel in figure.panels):
+        return 480
     categories = max(len(panel.y.categories) for panel in figure.panels)
     return max(200, 110 + 46 * categories) if categories else 300
 

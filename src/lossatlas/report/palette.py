@@ -22,6 +22,19 @@ _KNOWN = {
     "sam": "#a17c00",
     "imported": "#6b8a3a",
     "path": "#1a7ab8",
+    "straight": "#d55e00",
+    "found": "#1a7ab8",
+    "straight aligned": "#b8679a",
+    "found aligned": "#009e73",
+    "refreshed": "#a17c00",
+    "refreshed aligned": "#8c6d46",
+    "pass": "#7a6cc7",
+    "series 0": "#1a7ab8",
+    "series 1": "#d55e00",
+    "series 2": "#009e73",
+    "series 3": "#b8679a",
+    "series 4": "#7a6cc7",
+    "series 5": "#a17c00",
 }
 _OTHERS = ("#8c6d46", "#5c8a9c", "#7a8f2a", "#c2587a")
 

@@ -80,7 +80,8 @@ def _points(points: Points, panel: Panel) -> go.Scatter:
     return go.Scatter(
         x=points.x,
         y=points.y,
-        mode="markers",
+        mode="markers+text" if points.named else "markers",
+        textposition="top right",
         name=points.label,
         legendgroup=points.label,
         marker={
@@ -108,7 +109,11 @@ def _grid(mark: Heatmap, panel: Panel) -> go.Contour | go.Heatmap:
         "<extra></extra>",
     }
     if isinstance(mark, Contour):
-        return go.Contour(**shared, ncontours=15, contours={"coloring": "lines"}, line={"width": 1.5})
+        low, high = float(mark.levels[0]), float(mark.levels[-1])
+        contours = {"coloring": "lines", "start": low, "end": high, "size": float(mark.levels[1]) - low}
+        return go.Contour(
+            **shared, zmin=low, zmax=high, autocontour=False, contours=contours, line={"width": 1.1}, opacity=0.7
+        )
     return go.Heatmap(**shared)
 
 
@@ -172,6 +177,13 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
     return layout
 
 
+def _equalize(canvas: go.Figure, row: int, column: int) -> None:
+    """Give a unit one length on both axes of a panel; the panel shrinks rather than show more than there is."""
+    across = next(canvas.select_xaxes(row=row, col=column)).plotly_name.replace("axis", "")
+    canvas.update_xaxes(constrain="domain", row=row, col=column)
+    canvas.update_yaxes(scaleanchor=across, scaleratio=1, constrain="domain", row=row, col=column)
+
+
 def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     """Draw a figure with Plotly.
 
@@ -203,6 +215,8 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
             canvas.add_trace(trace, row=row, col=column)
         canvas.update_xaxes(_axis(panel.x, "x", panel), row=row, col=column)
         canvas.update_yaxes(_axis(panel.y, "y", panel), row=row, col=column)
+        if panel.equal:
+            _equalize(canvas, row, column)
     canvas.update_layout(
         template="none",
         font={"family": _FONT, "size": 12, "color": "#30353a"},
@@ -214,7 +228,7 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     if only is None:
         canvas.update_layout(
             title={"text": figure.title, "x": 0.5},
-            height=320 * rows + 160,
+            height=(480 if any(panel.equal for panel in figure.panels) else 320) * rows + 160,
             margin={"l": 60, "r": 20, "t": 80, "b": 90},
             legend={
                 "orientation": "h",

@@ -26,6 +26,7 @@ __all__ = [
     "StudyConfig",
     "load_config",
     "make_finder",
+    "parse_options",
     "recipe_names",
     "recipe_summary",
 ]
@@ -259,11 +260,27 @@ def _read(source: str | Path) -> tuple[str, str]:
     raise ConfigurationError(f"unknown recipe '{source}': {nearest(str(source), recipes)}, or give a .toml file")
 
 
-def _apply(document: dict[str, Any], override: str) -> None:
+def parse_options(given: Sequence[str]) -> dict[str, Any]:
+    """Options given as text, ``key=value`` with TOML values; a bare word is a string.
+
+    Raises:
+        ConfigurationError: something else.
+
+    Example:
+        >>> parse_options(["points=101", "penalty=1e-4", "activation=relu"])
+        {'points': 101, 'penalty': 0.0001, 'activation': 'relu'}
+    """
+    document: dict[str, Any] = {}
+    for option in given:
+        _apply(document, option, "points=101")
+    return document
+
+
+def _apply(document: dict[str, Any], override: str, example: str = "networks.fcp.replicas=3") -> None:
     key, equals, text = override.partition("=")
     *parents, last = (part.strip() for part in key.split("."))
     if not equals or not last or not all(parents):
-        raise ConfigurationError(f"expected key=value, got '{override}': for instance networks.fcp.replicas=3")
+        raise ConfigurationError(f"expected key=value, got '{override}': for instance {example}")
     try:
         override.encode()
     except UnicodeEncodeError:  # the shell passed bytes that are no text

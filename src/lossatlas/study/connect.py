@@ -32,7 +32,7 @@ __all__ = ["connect", "load_connection"]
 Progress: TypeAlias = Callable[[int, int | None, str], None]
 """Called with pairs done, pairs planned (None: not known) and what comes next."""
 
-FILE = "connection.json"
+FILE = "store/connection.json"
 _KEPT_NUMBERS = 100_000
 # Pairs relaxed at once: small points cost little each, and what is stored after each batch is safe.
 _SMALL, _BATCH_SMALL, _BATCH_LARGE = 1000, 64, 4
@@ -151,7 +151,7 @@ def load_connection(folder: str | FilePath) -> Connection:
     path = FilePath(folder).expanduser().absolute() / FILE
     if not path.is_file():
         raise StorageError(
-            f"expected a connection in {path.parent}, got a folder without {FILE}: "
+            f"expected a connection in {folder}, got a folder without {FILE}: "
             "give the --out folder of 'lossatlas connect'"
         )
     tree = load_tree(path)

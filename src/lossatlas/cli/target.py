@@ -1,0 +1,268 @@
+"""What a command works on: a landscape by name or of the user's own, and points of it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+import torch
+from torch import Tensor
+
+from lossatlas import landscape as landscapes
+from lossatlas import problems
+from lossatlas.cli.types import Folder
+from lossatlas.core.errors import ConfigurationError, InputError, LossatlasError, nearest
+from lossatlas.core.hardware import resolve_device
+from lossatlas.core.params import ParamSpec
+from lossatlas.core.weights import read_buffers, read_weights
+from lossatlas.landscape import Energy, NetworkLandscape
+from lossatlas.landscape.contract import Landscape
+from lossatlas.paths.averaging import Buffers
+from lossatlas.study.config import parse_options
+
+__all__ = ["Given", "PointsCommand", "Target", "load_points", "load_target", "target_options"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_COORDINATES = re.compile(rf"\s*{_NUMBER}(?:\s*,\s*{_NUMBER})*\s*,?\s*")
+_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npy")
+
+
+class PointsCommand(click.Command):
+    """A command whose arguments may be coordinates: "-0.62,-0.54" is a point and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set coordinates off from options by a blank, which numbers do not mind."""
+        return super().parse_args(ctx, [f" {arg}" if _COORDINATES.fullmatch(arg) else arg for arg in args])
+
+
+def target_options(function: Function) -> Function:
+    """Add the options that say what a command works on; the command gets ``target``, a function that makes it."""
+
+    @functools.wraps(function)
+    def run(
+        *,
+        problem: str,
+        which: str | None,
+        data: str | None,
+        data_dir: Path | None,
+        options: tuple[str, ...],
+        device: str | None,
+        **others: Any,
+    ) -> Any:
+        def target() -> Target:
+            return load_target(problem, which=which, data=data, data_dir=data_dir, options=options, device=device)
+
+        return function(target=target, **others)
+
+    added = [
+        click.option(
+            "--problem", required=True, metavar="NAME|MODULE:ATTR",
+            help="A named problem or landscape; or a Landscape, a Problem or a function returning one.",
+        ),
+        click.option("--landscape", "which", type=click.Choice(["train", "test"]), help="Of a problem; else train."),
+        click.option("--data", help="Data of a named problem: a name or an .npz file; default: digits."),
+        click.option("--data-dir", type=Folder(), help="Where data files are."),
+        click.option(
+            "--option", "options", multiple=True, metavar="KEY=VALUE",
+            help="Option of the problem, such as activation=relu.",
+        ),
+        click.option("--device", help="cpu or cuda."),
+    ]  # fmt: skip
+    wrapped: Any = run
+    for option in reversed(added):
+        wrapped = option(wrapped)
+    return cast(Function, wrapped)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a command works on.
+
+    Args:
+        name: of the landscape.
+        landscape: the loss or energy.
+        unit: of the loss.
+        details: of the problem, for the record.
+    """
+
+    name: str
+    landscape: Landscape
+    unit: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Points as the user named them.
+
+    Args:
+        points: ``(n, d)``.
+        labels: a name each.
+        buffers: normalisation statistics that came with the weights; None for points without.
+    """
+
+    points: Tensor
+    labels: tuple[str, ...]
+    buffers: tuple[Buffers | None, ...]
+
+
+def load_target(
+    problem: str,
+    *,
+    which: str | None = None,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    options: Sequence[str] = (),
+    device: str | None = None,
+) -> Target:
+    """Make the landscape that a command works on.
+
+    Args:
+        problem: the name of a problem or landscape, or ``module:attr``.
+        which: ``"train"`` or ``"test"``, of a problem; None: train.
+        data: of a named problem.
+        data_dir: where its files are.
+        options: ``key=value``, of the problem.
+        device: where to compute.
+
+    Raises:
+        ConfigurationError: an unknown name or option.
+        InputError: a module that cannot be imported, or an attribute that is no landscape.
+        DataError: missing or corrupt data.
+    """
+    given = parse_options(options)
+    place = None if device is None else str(resolve_device(device))
+    made: object
+    if problem in problems.problems:
+        made = problems.get(problem, data=data or "digits", data_dir=data_dir, device=place, **given)
+    else:
+        if data is not None or data_dir is not None:
+            raise InputError(f"expected --data with a named problem, got it with '{problem}', which brings its own")
+        if problem in landscapes.landscapes:
+            made = landscapes.get(problem, **given)
+        elif ":" in problem:
+            made = _imported(problem, given)
+        else:
+            names = [*problems.problems, *landscapes.landscapes]
+            raise ConfigurationError(
+                f"unknown problem or landscape '{problem}': {nearest(problem, names)}, or give module:attr"
+            )
+    if isinstance(made, problems.Problem):
+        chosen = which or "train"
+        found: Landscape = made.landscape(chosen)
+        name, unit, details = f"{made.name}, {chosen} data", made.loss_unit, dict(made.details)
+    elif isinstance(made, Landscape) and not isinstance(made, type):
+        if which is not None:
+            raise InputError(
+                f"expected --landscape with a problem, got it with the landscape '{problem}': leave it out"
+            )
+        found, name, unit, details = made, problem, "", {}
+    else:
+        raise InputError(
+            f"expected a Landscape, a Problem or a function returning one at '{problem}', got {type(made).__name__}"
+        )
+    record = {"name": problem, "options": given or None, **_flat(details)}
+    return Target(name, found if place is None else found.to(device=place), unit, record)
+
+
+def load_points(arguments: Sequence[str], target: Target) -> Given:
+    """Read points: files of weights, coordinates, or names of known minima.
+
+    Raises:
+        InputError: a wrong number of coordinates, or something that is none of these.
+        DataError: a file that is missing, damaged, or holds another network.
+    """
+    landscape = target.landscape
+    texts = [argument.strip() for argument in arguments]
+    points = torch.stack([_point(text, target) for text in texts])
+    like = landscape.refresh(points[0]) if isinstance(landscape, NetworkLandscape) else {}
+    buffers = tuple(read_buffers(text, like) if like and _is_file(text) else None for text in texts)
+    return Given(points, _labels(texts), buffers)
+
+
+# ---------------------------------------------------------------------- inside
+def _imported(name: str, options: Mapping[str, Any]) -> object:
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise InputError(f"expected module:attr, got '{name}': for instance mine:problem")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a user's module fails in its own ways
+        raise InputError(
+            f"expected a module that can be imported at '{module_name}', got {type(error).__name__} '{error}': "
+            "run the command in its folder"
+        ) from error
+    try:
+        found: object = module
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        public = [word for word in vars(module) if not word.startswith("_")]
+        raise InputError(f"expected '{attribute}' in module '{module_name}': {nearest(attribute, public)}") from None
+    is_made = isinstance(found, problems.Problem | Landscape) and not isinstance(found, type)
+    if is_made or not callable(found):
+        if options and is_made:
+            raise InputError(f"expected --option with a function, got it with '{name}', which is made already")
+        return found
+    try:
+        return found(**options)
+    except LossatlasError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"expected a function that returns a Landscape or a Problem at '{name}', got {type(error).__name__} "
+            f"'{error}' from it"
+        ) from error
+
+
+def _flat(details: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in details.items():
+        for inner, content in value.items() if isinstance(value, Mapping) else ((None, value),):
+            flat[key if inner is None else f"{key} {inner}"] = content
+    return {key: value for key, value in flat.items() if value is None or isinstance(value, bool | int | float | str)}
+
+
+def _is_file(text: str) -> bool:
+    return Path(text).expanduser().suffix.lower() in _FILES
+
+
+def _point(text: str, target: Target) -> Tensor:
+    landscape = target.landscape
+    if _COORDINATES.fullmatch(text):
+        numbers = [float(part) for part in text.split(",") if part.strip()]
+        if len(numbers) != landscape.dim:
+            raise InputError(
+                f"expected {landscape.dim} coordinates for a point of '{target.name}', got {len(numbers)} in '{text}'"
+            )
+        return torch.tensor(numbers, dtype=landscape.dtype, device=landscape.device)
+    if _is_file(text):
+        spec = landscape.spec or ParamSpec(("point",), ((landscape.dim,),))
+        return read_weights(Path(text).expanduser(), spec, landscape.dtype).to(landscape.device)
+    minima = {minimum.name: minimum.x for minimum in landscape.minima} if isinstance(landscape, Energy) else {}
+    if text in minima:
+        return minima[text]
+    if landscape.spec is not None:
+        raise InputError(f"expected weights as a .safetensors, .pt or .npy file, got '{text}'")
+    hint = nearest(text, minima) if minima else "its minima have no names"
+    raise InputError(
+        f"expected a minimum of '{target.name}', coordinates such as 0.5,-0.2, or an .npy file, got '{text}': {hint}"
+    )
+
+
+def _labels(texts: Sequence[str]) -> tuple[str, ...]:
+    """Short names: a file without its folder, as long as they stay different."""
+    stems = [Path(text).stem if _is_file(text) else text for text in texts]
+    return tuple(stems if len(set(stems)) == len(stems) else texts)

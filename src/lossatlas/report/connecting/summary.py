@@ -1,0 +1,192 @@
+"""The answer in words: same basin or not, how high the barrier is, how sure that is, may they be averaged."""
+
+from __future__ import annotations
+
+import math
+
+from lossatlas.core.path import Path, StationaryPoint
+from lossatlas.report.blocks import Block, Notice, Prose, Section
+from lossatlas.report.connecting.words import pair_name, quantity
+from lossatlas.report.wording import listing, number
+from lossatlas.study.connection import Connection, Route
+from lossatlas.study.connection_tables import path_words
+
+__all__ = ["build", "verdicts"]
+
+# A rise of less than this fraction of what the straight line rises is no barrier, but rounding.
+_FLAT = 1e-6
+
+
+def build(connection: Connection) -> Section:
+    """Answer what was asked, and say what a reader should know."""
+    blocks: list[Block] = []
+    if not connection.complete:
+        planned = "" if connection.planned is None else f" of {connection.planned}"
+        blocks.append(
+            Notice(
+                f"This is not complete: {len(connection.routes)}{planned} pairs are connected. The same command again "
+                "continues."
+            )
+        )
+    blocks += [Prose(sentence) for sentence in verdicts(connection)]
+    warnings = _warnings(connection)
+    if warnings:
+        blocks.append(Notice("What to know before these numbers are used:", warnings))
+    return Section("summary", "Summary", tuple(blocks))
+
+
+def verdicts(connection: Connection) -> tuple[str, ...]:
+    """The answer in sentences, for the page and for the terminal."""
+    if not connection.routes:
+        return ("No path has been computed yet.",)
+    if len(connection.labels) == 2:
+        return _two(connection, connection.routes[0])
+    return _many(connection)
+
+
+def _two(connection: Connection, route: Route) -> tuple[str, ...]:
+    a, b = connection.labels[route.first], connection.labels[route.second]
+    best = route.best
+    sentences = [f"{_verdict(connection, route, best, a, b)} {_straight(route, best)}".strip(), _sure(best)]
+    aligned = route.best_aligned
+    if aligned is not None and route.alignment is not None:
+        sentences.append(
+            f"With the hidden units of {b} in the order of those of {a}, which changes no output and takes their "
+            f"distance from {number(route.alignment.distance_before, 3)} to "
+            f"{number(route.alignment.distance_after, 3)}: {_rise(aligned, a, b)}."
+        )
+    if route.averaging is not None:
+        sentences.append(route.averaging.sentence)
+    return tuple(sentences)
+
+
+def _verdict(connection: Connection, route: Route, best: Path, a: str, b: str) -> str:
+    if not math.isfinite(best.height):
+        return f"No path with finite values was found between {a} and {b}."
+    limit = _FLAT * max(route.paths["straight"].barrier, 0.0)
+    if route.averaging is not None:
+        limit = max(limit, route.averaging.tolerance)
+    if best.barrier <= limit:
+        above = "" if best.barrier <= 0 else f" (by {number(best.barrier, 2)}, which counts as nothing)"
+        return (
+            f"{a} and {b} lie in one basin: {_article(route, best)} between them does not rise above the higher "
+            f"end{above}."
+        )
+    return f"{a} and {b} lie in different basins as far as is known: {_rise(best, a, b)}."
+
+
+def _article(route: Route, path: Path) -> str:
+    name = next(name for name, own in route.paths.items() if own is path)
+    words = path_words(name, path)
+    return f"the {words}" if words.startswith("straight") else f"the {words} found"
+
+
+def _rise(path: Path, a: str, b: str) -> str:
+    if not math.isfinite(path.height):
+        return "no path with finite values was found"
+    return (
+        f"the lowest path found rises to {number(path.height, 4)}, {number(path.forward_barrier, 3)} above {a} and "
+        f"{number(path.reverse_barrier, 3)} above {b}"
+    )
+
+
+def _straight(route: Route, best: Path) -> str:
+    straight = route.paths["straight"]
+    if best is straight or not math.isfinite(straight.height):
+        return ""
+    return f"The straight line rises to {number(straight.height, 4)}."
+
+
+def _sure(path: Path) -> str:
+    if not math.isfinite(path.height):
+        return f"How sure: {path.message}."
+    search = {"converged": "the search converged", "not optimized": "nothing was optimized"}.get(
+        path.status, f"the search did not converge ({path.message})"
+    )
+    height = (
+        "the height is that of the whole curve, refined between its samples"
+        if path.refined
+        else "the height is that of the samples, and the curve may rise higher between them"
+    )
+    parts = [f"How sure: {search}, and {height}. The true pass cannot be higher; a lower path may exist."]
+    if path.saddle is not None:
+        parts.append(_saddle(path.saddle))
+    return " ".join(parts)
+
+
+def _saddle(saddle: StationaryPoint) -> str:
+    if not saddle.converged:
+        return "Minimum-mode following from its highest point did not converge."
+    index = "unknown index" if saddle.index is None else f"index {saddle.index}"
+    text = (
+        f"From its highest point, minimum-mode following leads to a stationary point of {index} at "
+        f"{number(saddle.value, 8)}, where the gradient is {number(saddle.gradient_norm, 1)}"
+    )
+    if saddle.connects is None:
+        return f"{text}."
+    if saddle.connects:
+        return f"{text}; steepest descent from there reaches both ends."
+    return f"{text}; steepest descent from there does not reach both ends, so other minima lie on the way."
+
+
+def _many(connection: Connection) -> tuple[str, ...]:
+    n, tree = len(connection.labels), connection.tree
+    pairs = len(connection.routes)
+    word = quantity(connection).lower()
+    deepest = connection.labels[int(connection.energies.argmin())]
+    sentences = [
+        f"{n} points, {pairs} of {n * (n - 1) // 2} pairs connected. The deepest is {deepest}, with {word} "
+        f"{number(float(connection.energies.min()), 4)}."
+    ]
+    if tree.connected:
+        top = tree.merges[-1]
+        i, j = (connection.labels[k] for k in top.pair)
+        sentences.append(
+            f"All are joined below {number(top.height, 4)}, the pass between {i} and {j}; the lowest pass joins "
+            f"{listing([connection.labels[k] for k in tree.merges[0].pair])} at "
+            f"{number(tree.merges[0].height, 4)}. Paths are upper bounds: the true passes cannot be higher."
+        )
+    else:
+        sentences.append(f"They fall into {n - len(tree.merges)} sets that no known path joins.")
+    if connection.aligned and connection.aligned_tree.connected:
+        height = connection.aligned_tree.merges[-1].height
+        sentences.append(
+            f"With hidden units reordered, which changes no network, all are joined below {number(height, 4)}."
+        )
+    statuses = [route.best.status for route in connection.routes]
+    unsure = sum(status not in {"converged", "not optimized"} for status in statuses)
+    if unsure:
+        sentences.append(f"How sure: {unsure} of {pairs} searches did not converge; their heights may still fall.")
+    answers = [route.averaging.verdict for route in connection.routes if route.averaging is not None]
+    if answers:
+        counts = [
+            f"{answers.count(verdict)} {words}"
+            for verdict, words in (
+                ("yes", "as they are"),
+                ("after refreshing statistics", "after refreshing statistics"),
+                ("after alignment", "after alignment"),
+                ("after alignment and refreshing statistics", "after alignment and refreshing statistics"),
+                ("no", "not at all"),
+            )
+            if verdict in answers
+        ]
+        sentences.append(f"Of {len(answers)} pairs, these may be averaged: {listing(counts)}.")
+    return tuple(sentences)
+
+
+def _warnings(connection: Connection) -> tuple[str, ...]:
+    found = list(connection.notes)
+    for route in connection.routes:
+        for path in route.paths.values():
+            if path.status == "not finite":
+                found.append(f"{pair_name(connection, route)}, {path.method}: {path.message}.")
+            for warning in path.warnings:
+                ends = {"start": connection.labels[route.first], "end": connection.labels[route.second]}
+                head, sep, rest = warning.partition(" is not a minimum")
+                role = head.removeprefix("the ")
+                found.append(
+                    f"{ends[role]}{sep}{rest}."
+                    if sep and role in ends
+                    else f"{pair_name(connection, route)}, {path.method}: {warning}."
+                )
+    return tuple(dict.fromkeys(found))
