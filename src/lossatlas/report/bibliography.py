@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["WORKS", "Citation"]
+__all__ = ["WORKS", "Citation", "work"]
 
 _IDENTIFIERS = {"doi": "doi:", "eprint": "arXiv:"}
 
@@ -72,16 +72,17 @@ class Citation:
         return f"@{self.kind}{{{self.key},\n{body}}}\n"
 
 
-def _work(  # noqa: PLR0917 - a bibliography reads better without six names on every entry
+def work(  # noqa: PLR0917 - a bibliography reads better without six names on every entry
     key: str, kind: str, authors: str, title: str, venue: str, reason: str, /, **details: str
 ) -> tuple[str, Citation]:
+    """A work by its key, which ends in its year (and a letter)."""
     year = int(key.rstrip("abc")[-4:])
     return key, Citation(key, kind, authors, title, year, venue, tuple(details.items()), reason)
 
 
 WORKS = dict(
     [
-        _work(
+        work(
             "yu2026",
             "misc",
             "Yu, Jianneng and Morozov, Alexandre V.",
@@ -91,7 +92,7 @@ WORKS = dict(
             eprint="2602.21276",
             archiveprefix="arXiv",
         ),
-        _work(
+        work(
             "nocedal1980",
             "article",
             "Nocedal, Jorge",
@@ -103,7 +104,7 @@ WORKS = dict(
             pages="773--782",
             doi="10.1090/S0025-5718-1980-0572855-7",
         ),
-        _work(
+        work(
             "liu1989",
             "article",
             "Liu, Dong C. and Nocedal, Jorge",
@@ -114,7 +115,7 @@ WORKS = dict(
             pages="503--528",
             doi="10.1007/BF01589116",
         ),
-        _work(
+        work(
             "kiefer1953",
             "article",
             "Kiefer, J.",
@@ -126,7 +127,7 @@ WORKS = dict(
             pages="502--506",
             doi="10.2307/2032161",
         ),
-        _work(
+        work(
             "robbins1951",
             "article",
             "Robbins, Herbert and Monro, Sutton",
@@ -138,7 +139,7 @@ WORKS = dict(
             pages="400--407",
             doi="10.1214/aoms/1177729586",
         ),
-        _work(
+        work(
             "kingma2015",
             "inproceedings",
             "Kingma, Diederik P. and Ba, Jimmy",
@@ -147,7 +148,7 @@ WORKS = dict(
             "Adam",
             eprint="1412.6980",
         ),
-        _work(
+        work(
             "loshchilov2019",
             "inproceedings",
             "Loshchilov, Ilya and Hutter, Frank",
@@ -156,7 +157,7 @@ WORKS = dict(
             "AdamW",
             eprint="1711.05101",
         ),
-        _work(
+        work(
             "lecun1998",
             "article",
             "LeCun, Yann and Bottou, Léon and Bengio, Yoshua and Haffner, Patrick",
@@ -168,7 +169,7 @@ WORKS = dict(
             pages="2278--2324",
             doi="10.1109/5.726791",
         ),
-        _work(
+        work(
             "alpaydin1998",
             "misc",
             "Alpaydin, Ethem and Kaynak, Cenk",
@@ -177,7 +178,7 @@ WORKS = dict(
             "the digits data",
             doi="10.24432/C50P49",
         ),
-        _work(
+        work(
             "xiao2017",
             "misc",
             "Xiao, Han and Rasul, Kashif and Vollgraf, Roland",
@@ -186,7 +187,7 @@ WORKS = dict(
             "Fashion-MNIST",
             eprint="1708.07747",
         ),
-        _work(
+        work(
             "hochreiter1997",
             "article",
             "Hochreiter, Sepp and Schmidhuber, Jürgen",
@@ -198,7 +199,7 @@ WORKS = dict(
             pages="1735--1780",
             doi="10.1162/neco.1997.9.8.1735",
         ),
-        _work(
+        work(
             "frankle2020",
             "inproceedings",
             "Frankle, Jonathan and Dziugaite, Gintare Karolina and Roy, Daniel M. and Carbin, Michael",
@@ -207,7 +208,7 @@ WORKS = dict(
             "straight lines between minima",
             eprint="1912.05671",
         ),
-        _work(
+        work(
             "entezari2022",
             "inproceedings",
             "Entezari, Rahim and Sedghi, Hanie and Saukh, Olga and Neyshabur, Behnam",
@@ -216,7 +217,7 @@ WORKS = dict(
             "the barrier above the chord",
             eprint="2110.06296",
         ),
-        _work(
+        work(
             "paszke2019",
             "inproceedings",
             "Paszke, Adam and Gross, Sam and Massa, Francisco and others",
@@ -226,7 +227,7 @@ WORKS = dict(
             volume="32",
             eprint="1912.01703",
         ),
-        _work(
+        work(
             "pedregosa2011",
             "article",
             "Pedregosa, Fabian and Varoquaux, Gaël and Gramfort, Alexandre and others",

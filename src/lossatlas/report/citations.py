@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lossatlas.report.bibliography import WORKS, Citation
+from lossatlas.report.bibliography_paths import PATH_WORKS
+from lossatlas.study.connection import Connection
 from lossatlas.study.results import StudyResults
 
-__all__ = ["Citation", "bibtex", "citations_for"]
+__all__ = ["Citation", "bibtex", "citations_for", "citations_for_connection"]
 
 
 _BY_OPTIMIZER = {
@@ -23,7 +25,17 @@ _BY_DATA = {
     "mnist": ("lecun1998",),
     "fashion-mnist": ("xiao2017",),
 }
-_BY_PATH = {"linear": ("frankle2020", "entezari2022")}
+_BY_PATH = {
+    "linear": ("frankle2020", "entezari2022"),
+    "bezier": ("garipov2018",),
+    "polychain": ("garipov2018",),
+    "neb": ("henkelman2000a", "henkelman2000b"),
+    "autoneb": ("draxler2018", "henkelman2000a", "henkelman2000b"),
+    "string": ("e2007",),
+}
+# A study of networks always cites the paper; a connection does where it uses its curves.
+_FOURIER = {"fourier": ("yu2026",), "fourier-published": ("yu2026",)}
+_ALL = {**WORKS, **PATH_WORKS}
 
 
 def citations_for(results: StudyResults) -> tuple[Citation, ...]:
@@ -47,7 +59,17 @@ def citations_for(results: StudyResults) -> tuple[Citation, ...]:
     pairs = (pair for e in results.experiments for pairs in e.pairs.values() for pair in pairs)
     cite(_BY_PATH, (pair.path.method for pair in pairs))
     keys.append("paszke2019")
-    return tuple(WORKS[key] for key in dict.fromkeys(keys))
+    return tuple(_ALL[key] for key in dict.fromkeys(keys))
+
+
+def citations_for_connection(connection: Connection) -> tuple[Citation, ...]:
+    """Works behind the paths, the alignment and the tree of a connection."""
+    methods = dict.fromkeys(path.method for route in connection.routes for path in route.paths.values())
+    keys = [key for method in methods for key in (*_BY_PATH.get(method, ()), *_FOURIER.get(method, ()))]
+    keys += ["ainsworth2023"] if connection.aligned else []
+    keys += ["jordan2023"] if any("refreshed" in route.paths for route in connection.routes) else []
+    keys += ["becker1997", "wales1998"] if len(connection.labels) > 2 else []
+    return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 
 
 def bibtex(citations: Iterable[Citation]) -> str:

@@ -194,7 +194,8 @@ class Contour(Heatmap):
         power = 10.0 ** np.floor(np.log10(rough))
         step = power * next(nice for nice in (1, 2, 2.5, 5, 10) if nice * power >= rough * (1 - 1e-9))
         count = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1)
-        return np.round(count * step, 12) if len(count) > 1 else np.array([low, high])
+        # + 0.0 makes zero of minus zero.
+        return np.round(count * step, 12) + 0.0 if len(count) > 1 else np.array([low, high])
 
 
 Mark: TypeAlias = Line | Points | Heatmap | Contour

@@ -68,12 +68,12 @@ def _swatch(entry: LegendEntry) -> Markup:
     return Markup(f'<svg width="26" height="14" viewBox="0 0 26 14" aria-hidden="true">{shape}</svg>')
 
 
-def _panel_height(figure: Figure) -> int:
-    """Height of the panels in pixels: rows of categories need room for each."""
+def _panel_height(figure: Figure) -> str:
+    """Height of the panels in CSS: rows of categories need room for each, a map is about as high as wide."""
     if any(panel.equal for panel in figure.panels):
-        return 480
+        return "min(480px, 88vw)"
     categories = max(len(panel.y.categories) for panel in figure.panels)
-    return max(200, 110 + 46 * categories) if categories else 300
+    return f"{max(200, 110 + 46 * categories) if categories else 300}px"
 
 
 def _unbroken(text: str) -> Markup:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from lossatlas.analysis import BarrierTree
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import InputError
@@ -13,6 +16,7 @@ from lossatlas.report.disconnectivity import disconnectivity_figure
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Line, Mark, Points
 from lossatlas.report.profiles import loss_axis, path_axis
+from lossatlas.report.routes import arc_axis, highest_point, position
 from lossatlas.report.wording import network_name, number, optimizer_name
 
 __all__ = ["plot"]
@@ -67,8 +71,18 @@ def _ensemble(ensemble: Ensemble) -> Figure:
 
 
 def _check(path: Path) -> None:
-    if not bool(path.loss.isfinite().all()):
+    if not bool(path.loss[[0, -1]].isfinite().all()):
         raise InputError("expected a path with finite losses, got NaN or infinity: one of its ends has diverged")
+
+
+def _gaps(path: Path) -> Tensor:
+    """Losses with gaps where they are not finite, which happens between two finite ends."""
+    return path.loss.where(path.loss.isfinite(), torch.nan)
+
+
+def _axis(paths: Sequence[Path]) -> Axis:
+    """Arc length, or t where that of some path is not known."""
+    return path_axis() if any(path.arc is None for path in paths) else arc_axis()
 
 
 def _loss(paths: Sequence[Path]) -> Axis:
@@ -78,20 +92,20 @@ def _loss(paths: Sequence[Path]) -> Axis:
 
 def _path(path: Path) -> Figure:
     _check(path)
-    top = int(path.loss.argmax())
-    t, height = float(path.t[top]), path.height
-    level = height - path.barrier
+    at, height = highest_point(path)
+    level = max(float(path.loss[0]), float(path.loss[-1]))
     marks: list[Mark] = [
-        Line([0.0, 1.0], [level, level], "higher end", "neutral", dashed=True),
-        Line([t, t], [level, height], f"barrier {number(path.barrier)}", "neutral"),
-        Line(path.t, path.loss, path.method, "path"),
-        Points([t], [height], "highest point", "path", "diamond"),
+        Line([0.0, float(position(path)[-1])], [level, level], "higher end", "neutral", dashed=True),
+        Line([at, at], [level, height], f"barrier {number(height - level)}", "neutral"),
+        Line(position(path), _gaps(path), path.method, "path"),
+        Points([at], [height], "highest point", "path", "diamond"),
     ]
+    between = ", refined between the samples," if path.refined else ""
     caption = (
-        f"Loss along a {path.method} path from t = 0 to t = 1. Its highest point, {number(height)}, "
-        f"lies {number(path.barrier)} above the higher end."
+        f"Loss along a {path.method} path from its start to its end. Its highest point, {number(height)}{between} "
+        f"lies {number(height - level)} above the higher end."
     )
-    panel = Panel(f"{path.method} path", path_axis(), _loss([path]), tuple(marks))
+    panel = Panel(f"{path.method} path", _axis([path]), _loss([path]), tuple(marks))
     return Figure("path", "Loss along a path", caption, (panel,))
 
 
@@ -99,11 +113,12 @@ def _paths(paths: Sequence[Path]) -> Figure:
     for path in paths:
         _check(path)
     several = len({path.method for path in paths}) > 1
+    along = [path.t if _axis(paths) == path_axis() else position(path) for path in paths]
     marks = tuple(
-        Line(p.t, p.loss, p.method, p.method if several else "path", member=f"path {i}", faint=len(paths) > 4)
-        for i, p in enumerate(paths)
+        Line(x, _gaps(p), p.method, p.method if several else "path", member=f"path {i}", faint=len(paths) > 4)
+        for i, (x, p) in enumerate(zip(along, paths, strict=True))
     )
-    heights = [path.height for path in paths]
+    heights = [highest_point(path)[1] for path in paths]
     caption = f"Loss along {len(paths)} paths; their heights run from {number(min(heights))} to {number(max(heights))}."
-    panel = Panel("Paths", path_axis(), _loss(paths), marks)
+    panel = Panel("Paths", _axis(paths), _loss(paths), marks)
     return Figure("paths", "Loss along paths", caption, (panel,))

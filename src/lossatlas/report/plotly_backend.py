@@ -180,7 +180,7 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
 def _equalize(canvas: go.Figure, row: int, column: int) -> None:
     """Give a unit one length on both axes of a panel; the panel shrinks rather than show more than there is."""
     across = next(canvas.select_xaxes(row=row, col=column)).plotly_name.replace("axis", "")
-    canvas.update_xaxes(constrain="domain", row=row, col=column)
+    canvas.update_xaxes(constrain="domain", constraintoward="left", row=row, col=column)
     canvas.update_yaxes(scaleanchor=across, scaleratio=1, constrain="domain", row=row, col=column)
 
 

@@ -53,7 +53,7 @@ def _pair_name(experiment: Experiment, pair: Pair) -> str:
 
 def loss_axis(paths: Iterable[Path], unit: str) -> Axis:
     """Loss along paths: logarithmic where every loss is positive."""
-    positive = all(bool((path.loss > 0).all()) for path in paths)
+    positive = all(bool((path.loss[path.loss.isfinite()] > 0).all()) for path in paths)
     return Axis("Loss", unit, "log" if positive else "linear")
 
 

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lossatlas.report.bibliography import WORKS
 from lossatlas.report.blocks import Block, Definitions, Listing, Prose, References, Section
+from lossatlas.report.citations import citations_for_connection
 from lossatlas.report.wording import duration
 from lossatlas.study.connection import Connection
 
 __all__ = ["build"]
-
-_WORKS = {
-    "linear": ("frankle2020", "entezari2022"),
-    "fourier": ("yu2026",),
-    "bezier": ("garipov2018",),
-    "polychain": ("garipov2018",),
-    "neb": ("henkelman2000", "henkelman2000climbing"),
-    "autoneb": ("draxler2018",),
-    "string": ("e2007",),
-}
 
 
 def build(connection: Connection) -> Section:
@@ -50,15 +40,5 @@ def build(connection: Connection) -> Section:
         if isinstance(found, Mapping) and found:
             shown = tuple((str(k).replace("_", " "), str(v)) for k, v in found.items() if v is not None)
             blocks.append(Definitions(words, shown))
-    citations = tuple(WORKS[key] for key in _keys(connection) if key in WORKS)
-    if citations:
-        blocks.append(References(citations))
+    blocks.append(References(citations_for_connection(connection)))
     return Section("method", "How it was made", tuple(blocks))
-
-
-def _keys(connection: Connection) -> list[str]:
-    used = {path.method.partition(",")[0].partition("-")[0] for r in connection.routes for path in r.paths.values()}
-    keys = [key for method in sorted(used) for key in _WORKS.get(method, ())]
-    keys += ["ainsworth2023"] if connection.aligned else []
-    keys += ["becker1997"] if len(connection.labels) > 2 else []
-    return list(dict.fromkeys(keys))
