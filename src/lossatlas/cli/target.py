@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, TypeVar, cast
 
 import click
@@ -263,6 +264,8 @@ def _point(text: str, target: Target) -> Tensor:
 
 
 def _labels(texts: Sequence[str]) -> tuple[str, ...]:
-    """Short names: a file without its folder, as long as they stay different."""
-    stems = [Path(text).stem if _is_file(text) else text for text in texts]
-    return tuple(stems if len(set(stems)) == len(stems) else texts)
+    """Short names: a letter for coordinates, a file without its folder, as long as they stay different."""
+    letters = iter([letter for letter in ascii_uppercase if letter not in texts])
+    short = [next(letters, text) if _COORDINATES.fullmatch(text) else text for text in texts]
+    stems = [Path(text).stem if _is_file(text) else text for text in short]
+    return tuple(stems if len(set(stems)) == len(stems) else short)

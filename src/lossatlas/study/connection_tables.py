@@ -11,6 +11,8 @@ from lossatlas.study.connection import Connection, PathName
 
 __all__ = ["averaging_table", "connection_tables", "path_table", "path_words", "point_table"]
 
+# Points of more coordinates than these are not shown by them.
+_COORDINATES = 3
 _METHODS = {"neb": "NEB", "autoneb": "AutoNEB", "bezier": "Bézier", "fourier": "Fourier", "string": "string"}
 
 
@@ -42,12 +44,18 @@ def point_table(connection: Connection) -> Table:
     heights.fill_diagonal_(math.inf)
     distances = connection.distances.clone()
     distances.fill_diagonal_(math.inf)
+    points = connection.points
+    shown = points if points is not None and points.shape[1] <= _COORDINATES else None
+    axes = () if shown is None else ("x", "y", "z")[: shown.shape[1]]
     rows: list[tuple[Cell, ...]] = []
     for i, label in enumerate(connection.labels):
+        at = [] if shown is None else shown[i].tolist()
         lowest = float(heights[i].min())
         metrics = [float(values[i]) for values in connection.metrics.values()]
         energy = float(connection.energies[i])
-        rows.append((label, energy, *metrics, float(distances[i].min()), _finite(lowest), _finite(lowest - energy)))
+        rows.append(
+            (label, *at, energy, *metrics, float(distances[i].min()), _finite(lowest), _finite(lowest - energy))
+        )
     return Table(
         "points",
         "The points",
@@ -55,6 +63,7 @@ def point_table(connection: Connection) -> Table:
         "reached first; as any path found, it is an upper bound.",
         (
             Column("point", "Point"),
+            *(Column(axis, axis, "", ".6g") for axis in axes),
             Column("loss", "Loss", connection.unit, ".6g"),
             *(Column(name, name.replace("_", " ").capitalize(), "", ".4f") for name in connection.metrics),
             Column("nearest", "Distance of the nearest", "", ".4g"),
