@@ -364,7 +364,7 @@ class NetworkLandscape:
                 ) from error
         own = self._evaluator.program.buffers() if self._buffers else {}
         buffers = {
-            name: tensor.expand(*lead, *own[name].shape).reshape(-1, *own[name].shape)
+            name: tensor.expand((*lead, *own[name].shape)).reshape(-1, *own[name].shape)
             for name, tensor in self._buffers.items()
         }
         return Slices(indices, buffers)
