@@ -67,7 +67,11 @@ def citations_for_connection(connection: Connection) -> tuple[Citation, ...]:
     methods = dict.fromkeys(path.method for route in connection.routes for path in route.paths.values())
     keys = [key for method in methods for key in (*_BY_PATH.get(method, ()), *_FOURIER.get(method, ()))]
     keys += ["ainsworth2023"] if connection.aligned else []
-    keys += ["jordan2023"] if any("refreshed" in route.paths for route in connection.routes) else []
+    keys += (
+        ["jordan2023"]
+        if any(r.averaging is not None and r.averaging.refreshed is not None for r in connection.routes)
+        else []
+    )
     keys += ["becker1997", "wales1998"] if len(connection.labels) > 2 else []
     return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 

@@ -26,8 +26,6 @@ _KNOWN = {
     "found": "#1a7ab8",
     "straight aligned": "#b8679a",
     "found aligned": "#009e73",
-    "refreshed": "#a17c00",
-    "refreshed aligned": "#8c6d46",
     "pass": "#7a6cc7",
     "series 0": "#1a7ab8",
     "series 1": "#d55e00",

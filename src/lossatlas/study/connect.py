@@ -102,9 +102,9 @@ def connect(
     if where is not None:
         check_folder(where)
     landscape = _with_stored_numerics(landscape, where)
-    energies, metrics = _scores(landscape, points, names)
-    permutable, notes = _structure(landscape, align, structure)
-    notes += _statistics_note(landscape, points)
+    along, notes = _along(landscape, points)
+    energies, metrics = _scores(along, points, names)
+    permutable, reasons = _structure(landscape, align, structure)
     planned = len(names) * (len(names) - 1) // 2
     if schedule is not None and schedule.budget is not None:
         planned = min(planned, schedule.budget)
@@ -119,13 +119,15 @@ def connect(
         groups=None if groups is None else tuple(groups),
         metrics=metrics,
         unit=unit,
-        notes=notes,
+        notes=(*notes, *reasons),
         details=_details(landscape, finder, seed, details),
     )
     order = SpanningTree() if schedule is None else schedule
     order = replace(order, batch=max(order.batch, _BATCH_SMALL if landscape.dim <= _SMALL else _BATCH_LARGE))
     with _opened(where) as store:
-        pairing = Pairing(landscape, points, finder, structure=permutable, buffers=buffers, seed=seed, store=store)
+        pairing = Pairing(
+            along, points, finder, networks=landscape, structure=permutable, buffers=buffers, seed=seed, store=store
+        )
         start = time.monotonic()
         _save(found, where)
         while pairs := order.next(found.distances, found.heights):
@@ -230,14 +232,15 @@ def _structure(
     return structure, ()
 
 
-def _statistics_note(landscape: Landscape, points: Tensor) -> tuple[str, ...]:
+def _along(landscape: Landscape, points: Tensor) -> tuple[Landscape, tuple[str, ...]]:
+    """The landscape along paths: statistics kept from training belong to one network, and to nothing between two."""
     if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(points[0]):
-        return ()
-    return (
-        "The network keeps normalisation statistics. Paths and heights use those it came with, at every point; "
-        "refreshed lines and averages use statistics recomputed on the data. With mode='batch-statistics' the loss is "
-        "a function of the weights alone.",
+        return landscape, ()
+    note = (
+        "The network keeps normalisation statistics, which belong to one set of weights. At every point of every path "
+        "they are recomputed on the data, so that the loss is a function of the weights alone."
     )
+    return landscape.with_batch_statistics(), (note,)
 
 
 def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Landscape:

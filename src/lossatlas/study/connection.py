@@ -18,11 +18,9 @@ from lossatlas.study.surface import Surface
 
 __all__ = ["AlignmentSummary", "Connection", "PathName", "Route"]
 
-PathName: TypeAlias = Literal[
-    "straight", "found", "straight aligned", "found aligned", "refreshed", "refreshed aligned"
-]
-"""Which of the paths of a pair: the straight line, the one the method found, the same two to the end with its hidden
-units reordered, and straight lines with normalisation statistics recomputed at each point."""
+PathName: TypeAlias = Literal["straight", "found", "straight aligned", "found aligned"]
+"""Which of the paths of a pair: the straight line, the one the method found, and the same two to the end with its
+hidden units reordered."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,8 @@ def path_words(name: PathName, path: Path) -> str:
         >>> path_words("straight aligned", line)
         'straight line, aligned'
     """
-    if name.startswith("refreshed"):
-        words = "straight line, statistics refreshed"
-    elif name.startswith("straight"):
-        words = "straight line"
-    else:
-        words = f"{_METHODS.get(path.method, path.method)} path"
+    straight = name.startswith("straight")
+    words = "straight line" if straight else f"{_METHODS.get(path.method, path.method)} path"
     return f"{words}, aligned" if name.endswith("aligned") else words
 
 

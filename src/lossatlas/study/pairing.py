@@ -18,7 +18,7 @@ from lossatlas.core.randomness import generator
 from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths import LinearPathFinder, PathFinder
-from lossatlas.paths.averaging import Averaging, Buffers, averaging, refreshed_line
+from lossatlas.paths.averaging import Averaging, Buffers, averaging
 from lossatlas.study.connection import AlignmentSummary, PathName, Route
 from lossatlas.study.store import Piece, Store
 
@@ -59,9 +59,10 @@ class Pairing:
     """Computes what a :class:`Route` holds for pairs of points.
 
     Args:
-        landscape: where.
+        landscape: along the paths.
         points: ``(n, d)``.
         finder: of the curved paths.
+        networks: the landscape with normalisation statistics of its own, for alignments and averages.
         structure: which hidden units may be reordered; None: none are.
         buffers: normalisation statistics per point.
         seed: of alignments.
@@ -74,12 +75,14 @@ class Pairing:
         points: Tensor,
         finder: PathFinder,
         *,
+        networks: Landscape,
         structure: symmetry.PermutationStructure | None,
         buffers: Sequence[Buffers | None] | None,
         seed: int,
         store: Store | None,
     ) -> None:
         self._landscape = landscape
+        self._networks = networks
         self._points = points
         self._finder = finder
         self._straight = LinearPathFinder(tolerance=finder.tolerance, saddle=False)
@@ -108,7 +111,7 @@ class Pairing:
             Route(
                 i,
                 j,
-                {**paths, **self._refreshed(i, j, alignment)},
+                paths,
                 self._average(i, j, alignment),
                 None if alignment is None else _summary(alignment),
             )
@@ -159,7 +162,7 @@ class Pairing:
         return [found[k] for k in range(len(pieces))]
 
     def _aligned(self, i: int, j: int) -> symmetry.Alignment | None:
-        structure, landscape = self._structure, self._landscape
+        structure, landscape = self._structure, self._networks
         if structure is None or not isinstance(landscape, NetworkLandscape):
             return None
         a, b, own = self._points[i], self._points[j], self._buffers[j]
@@ -173,7 +176,7 @@ class Pairing:
         return symmetry.Alignment.from_tree(self._cached(piece, make))
 
     def _average(self, i: int, j: int, alignment: symmetry.Alignment | None) -> Averaging | None:
-        if not isinstance(self._landscape, NetworkLandscape):
+        if not isinstance(self._networks, NetworkLandscape):
             return None
         a, b = self._points[i], self._points[j]
         first, second = self._buffers[i], self._buffers[j]
@@ -182,7 +185,7 @@ class Pairing:
 
         def make() -> Tree:
             return averaging(
-                self._landscape,
+                self._networks,
                 a,
                 b,
                 aligned=aligned,
@@ -193,28 +196,6 @@ class Pairing:
         inputs = {"start": _hash(a), "end": _hash(b), "aligned": None if aligned is None else _hash(aligned)}
         statistics = [] if own is None else [{name: _hash(x) for name, x in part.items()} for part in own]
         return Averaging.from_tree(self._cached(self._piece("averaging", "", **inputs, buffers=statistics), make))
-
-    def _refreshed(self, i: int, j: int, alignment: symmetry.Alignment | None) -> dict[PathName, Path]:
-        """Straight lines with normalisation statistics recomputed, where the network keeps any."""
-        if not isinstance(self._landscape, NetworkLandscape):
-            return {}
-        ends: dict[PathName, Tensor] = {"refreshed": self._points[j]}
-        if alignment is not None:
-            ends["refreshed aligned"] = alignment.weights
-        found: dict[PathName, Path] = {}
-        for name, end in ends.items():
-            line = self._refreshed_line(self._points[i], end)
-            if line is not None:
-                found[name] = line
-        return found
-
-    def _refreshed_line(self, a: Tensor, b: Tensor) -> Path | None:
-        def make() -> Tree:
-            line = refreshed_line(self._landscape, a, b)
-            return {"line": None if line is None else line.to_tree()}
-
-        stored = self._cached(self._piece("refreshed", "line", start=_hash(a), end=_hash(b)), make)["line"]
-        return None if stored is None else Path.from_tree(stored)
 
     # ------------------------------------------------------------------ store
     def _piece(self, kind: str, label: str, **inputs: Any) -> Piece:

@@ -299,6 +299,23 @@ class NetworkLandscape:
         other._buffers = {**self._buffers, **{name: tensor.to(self.device) for name, tensor in buffers.items()}}
         return other
 
+    def with_batch_statistics(self) -> Self:
+        """The same landscape in mode ``"batch-statistics"``: a function of the weights alone, without buffers.
+
+        Example:
+            >>> import torch.nn.functional as F
+            >>> net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+            >>> landscape = NetworkLandscape(net, F.cross_entropy, (torch.randn(8, 3), torch.randint(0, 2, (8,))))
+            >>> landscape.with_batch_statistics().refresh(landscape.flatten(net))
+            {}
+        """
+        other = self._clone()
+        other._evaluator = copy.copy(self._evaluator)
+        other._evaluator.program = self._evaluator.program.with_batch_statistics()
+        kept = other._evaluator.program.buffers()
+        other._buffers = {name: tensor for name, tensor in self._buffers.items() if name in kept}
+        return other
+
     def with_numerics(self, numerics: Numerics) -> Self:
         """The same landscape with a fixed strategy and chunks instead of measured ones."""
         other = self._clone()

@@ -132,6 +132,15 @@ class Program:
             other._loss = copy.deepcopy(self._loss).to(dtype=dtype, device=device)
         return other
 
+    def with_batch_statistics(self) -> Program:
+        """The same program whose normalisation layers use each batch's own statistics."""
+        other = copy.copy(self)
+        model = copy.deepcopy(self.model)
+        _use_batch_statistics(model)
+        other._bound = _Bound(model, self._bound._user_forward)
+        other.mode = "batch-statistics"
+        return other
+
     def outputs(self, model: nn.Module, batch: Any) -> tuple[Any, Any]:
         """Run another module in place of the private copy, ``-> (output, target)``."""
         found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)

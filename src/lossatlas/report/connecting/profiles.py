@@ -44,8 +44,6 @@ def _figure(connection: Connection) -> Figure | None:
     kinds = {name for route in chosen for name in route.paths}
     if "straight aligned" in kinds:
         caption += "; aligned: to the end with its hidden units in the order of the start's"
-    if "refreshed" in kinds:
-        caption += "; refreshed: normalisation statistics recomputed on the data at each point"
     caption += ". Diamonds mark the highest points, refined between the samples where that converged."
     if len(chosen) < len(connection.routes):
         caption += f" The {len(chosen)} highest of {len(connection.routes)} pairs are drawn."

@@ -94,6 +94,8 @@ def _straight(route: Route, best: Path) -> str:
     straight = route.paths["straight"]
     if best is straight or not math.isfinite(straight.height):
         return ""
+    if straight.height - best.height <= _FLAT * max(straight.forward_barrier, straight.reverse_barrier):
+        return "The straight line rises no higher."
     return f"The straight line rises to {number(straight.height, 4)}."
 
 
