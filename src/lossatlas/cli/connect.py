@@ -20,7 +20,7 @@ from lossatlas.report.connecting.summary import verdicts
 from lossatlas.study import Connection, load_connection
 from lossatlas.study import connect as find_connection
 from lossatlas.study.config import parse_options
-from lossatlas.study.connect import check_folder
+from lossatlas.study.connecting import check_folder
 from lossatlas.study.connection_tables import path_words
 
 __all__ = ["connect"]

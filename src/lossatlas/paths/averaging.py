@@ -91,24 +91,18 @@ class Averaging:
     def sentence(self) -> str:
         """The verdict in a sentence."""
         limit = f"the higher end has {self.higher_end:.4g}, and {self.tolerance:.2g} more is allowed"
-        means = {
-            "yes": self.raw,
-            "after refreshing statistics": self.refreshed,
-            "after alignment": self.aligned,
-            "after alignment and refreshing statistics": self.aligned_refreshed,
-        }
-        chosen = means.get(self.verdict)
+        chosen = next((score for verdict, score in _steps(self) if verdict == self.verdict), None)
         if self.verdict == "yes":
-            return f"Yes, they may be averaged: the mean of the weights has loss {self.raw.loss:.4g}; {limit}."
+            return f"Yes, they may be averaged: the mean of the weights has {_spelled(self.raw)}; {limit}."
         if chosen is not None:
             return (
-                f"They may be averaged {self.verdict}: the mean then has loss {chosen.loss:.4g}, instead of "
-                f"{self.raw.loss:.4g}; {limit}."
+                f"They may be averaged {self.verdict}: the mean then has {_spelled(chosen)}, instead of "
+                f"{_spelled(self.raw)}; {limit}."
             )
-        losses = [score.loss for score in self.midpoints.values()]
-        best = min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
-        tried = "" if len(losses) == 1 else ", at best,"
-        return f"No, they should not be averaged: the mean of the weights has{tried} loss {best:.4g}; {limit}."
+        means = list(self.midpoints.values())
+        best = min(means, key=lambda score: score.loss if math.isfinite(score.loss) else math.inf)
+        tried = "" if len(means) == 1 else ", at best,"
+        return f"No, they should not be averaged: the mean of the weights has{tried} {_spelled(best)}; {limit}."
 
     def to_tree(self) -> Tree:
         """Return nested dicts of numbers, the form in which it is stored."""
@@ -276,13 +270,22 @@ def _higher_end(found: Averaging) -> float:
     return max(min(s.loss for s in pair if s is not None and math.isfinite(s.loss)) for pair in ends)
 
 
-def _verdict(found: Averaging) -> Verdict:
-    limit = found.higher_end + found.tolerance
-    steps: tuple[tuple[Verdict, Score | None], ...] = (
+def _steps(found: Averaging) -> tuple[tuple[Verdict, Score | None], ...]:
+    """What may be done first, the simplest first, and the mean it gives."""
+    return (
         ("yes", found.raw),
         ("after refreshing statistics", found.refreshed),
         ("after alignment", found.aligned),
         ("after alignment and refreshing statistics", found.aligned_refreshed),
     )
+
+
+def _verdict(found: Averaging) -> Verdict:
+    limit = found.higher_end + found.tolerance
     # A comparison with NaN is false: a mean that is not finite is no good.
-    return next((verdict for verdict, score in steps if score is not None and score.loss <= limit), "no")
+    return next((verdict for verdict, score in _steps(found) if score is not None and score.loss <= limit), "no")
+
+
+def _spelled(score: Score) -> str:
+    metrics = "".join(f", {name} {value:.4g}" for name, value in score.metrics.items())
+    return f"loss {score.loss:.4g}{f' ({metrics[2:]})' if metrics else ''}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.study.config import StudyConfig, load_config, recipe_names, recipe_summary
-from lossatlas.study.connect import connect, load_connection
+from lossatlas.study.connecting import connect, load_connection
 from lossatlas.study.connection import Connection, Route
 from lossatlas.study.plan import PlannedPiece, plan
 from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults

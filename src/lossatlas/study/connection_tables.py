@@ -146,7 +146,7 @@ def averaging_table(connection: Connection) -> Table | None:
     columns.append(Column("tolerance", "Tolerance", connection.unit, ".2g"))
     return Table(
         "averaging",
-        "May they be averaged?",
+        "Means of two networks",
         "Losses of both networks and of the mean of their weights: as they are (raw), with the second network's hidden "
         "units in the order of the first's (aligned), with normalisation statistics recomputed (refreshed). Yes if the "
         "mean is above the worse of the two by no more than the tolerance: 1 % of the loss of the network with all "

@@ -30,29 +30,21 @@ _VERSION = 1
 Pair = tuple[int, int]
 
 
-def fingerprint(landscape: Landscape, points: Tensor) -> str:
-    """Tell landscapes apart by their values, for functions have no address of their own.
+def fingerprint(landscape: Landscape) -> str:
+    """Tell landscapes apart by their values at a few fixed points, for functions have no address of their own.
 
-    Values are taken near the middle between points, in float64, and rounded to 9 digits: the last bits depend on how
-    rows are evaluated.
-
-    Args:
-        landscape: any.
-        points: ``(n, d)``.
+    Values are in float64, rounded to 9 digits: the last bits depend on how rows are evaluated.
 
     Example:
         >>> from lossatlas.landscape import get
-        >>> toy = get("paper-toy")
-        >>> ends = torch.stack(toy.ends)
-        >>> fingerprint(toy, ends) == fingerprint(get("paper-toy"), ends) != fingerprint(get("muller-brown"), ends)
+        >>> fingerprint(get("paper-toy")) == fingerprint(get("paper-toy")) != fingerprint(get("muller-brown"))
         True
     """
     exact = landscape.to(dtype=torch.float64)
-    rows = points.double()
-    noise = torch.randn(4, landscape.dim, generator=generator("fingerprint", landscape.dim), dtype=torch.float64)
-    middle, spread = rows.mean(0), (rows - rows.mean(0)).norm(dim=1).mean() / math.sqrt(landscape.dim)
-    values = exact.value(middle + 0.5 * spread * noise.to(rows.device))
-    return digest({"dim": landscape.dim, "samples": landscape.samples, "values": [f"{v:.9g}" for v in values.tolist()]})
+    stream = generator("fingerprint", landscape.dim)
+    rows = torch.randn(4, landscape.dim, generator=stream, dtype=torch.float64) / math.sqrt(landscape.dim)
+    values = exact.value(rows.to(exact.device)).tolist()
+    return digest({"dim": landscape.dim, "samples": landscape.samples, "values": [f"{v:.9g}" for v in values]})
 
 
 class Pairing:
@@ -61,6 +53,7 @@ class Pairing:
     Args:
         landscape: along the paths.
         points: ``(n, d)``.
+        energies: their losses; part of every address.
         finder: of the curved paths.
         networks: the landscape with normalisation statistics of its own, for alignments and averages.
         structure: which hidden units may be reordered; None: none are.
@@ -73,6 +66,7 @@ class Pairing:
         self,
         landscape: Landscape,
         points: Tensor,
+        energies: Sequence[float],
         finder: PathFinder,
         *,
         networks: Landscape,
@@ -84,6 +78,7 @@ class Pairing:
         self._landscape = landscape
         self._networks = networks
         self._points = points
+        self._energies = [f"{energy:.6g}" for energy in energies]
         self._finder = finder
         self._straight = LinearPathFinder(tolerance=finder.tolerance, saddle=False)
         self._structure = structure
@@ -92,21 +87,19 @@ class Pairing:
         self._store = store
         self._base = {
             "version": _VERSION,
-            "landscape": fingerprint(landscape, points),
+            "landscape": fingerprint(landscape),
             "dtype": str(landscape.dtype),
             "device": landscape.device.type,
         }
 
     def connect(self, pairs: Sequence[Pair]) -> list[Route]:
         """Everything about these pairs, searched together."""
-        starts = [self._points[i] for i, _ in pairs]
-        ends = [self._points[j] for _, j in pairs]
         sets: list[dict[PathName, Path]] = [{} for _ in pairs]
-        self._search(sets, "straight", "found", starts, ends)
+        self._search(pairs, sets, ("straight", "found"), [self._points[j] for _, j in pairs])
         alignments = [self._aligned(i, j) for i, j in pairs]
         if self._structure is not None:
             moved = [alignment.weights for alignment in alignments if alignment is not None]
-            self._search(sets, "straight aligned", "found aligned", starts, moved)
+            self._search(pairs, sets, ("straight aligned", "found aligned"), moved)
         return [
             Route(
                 i,
@@ -120,23 +113,24 @@ class Pairing:
 
     def _search(
         self,
-        sets: list[dict[PathName, Path]],
-        straight: PathName,
-        curved: PathName,
-        starts: Sequence[Tensor],
+        pairs: Sequence[Pair],
+        sets: Sequence[dict[PathName, Path]],
+        names: tuple[PathName, PathName],
         ends: Sequence[Tensor],
     ) -> None:
-        for name, finder in ((straight, self._straight), (curved, self._finder)):
-            if name == curved and isinstance(finder, LinearPathFinder):
+        """Add the straight line and the path of the finder to the set of each pair."""
+        for name, finder in zip(names, (self._straight, self._finder), strict=True):
+            if finder is self._finder and isinstance(finder, LinearPathFinder):
                 continue
-            for paths, path in zip(sets, self._paths(finder, starts, ends), strict=True):
+            for paths, path in zip(sets, self._paths(finder, pairs, ends), strict=True):
                 paths[name] = path
 
-    def _paths(self, finder: PathFinder, starts: Sequence[Tensor], ends: Sequence[Tensor]) -> list[Path]:
+    def _paths(self, finder: PathFinder, pairs: Sequence[Pair], ends: Sequence[Tensor]) -> list[Path]:
         """One path per pair: read where stored, the others searched together."""
+        starts = [self._points[i] for i, _ in pairs]
         pieces = [
-            self._piece("path", finder.name, start=_hash(a), end=_hash(b), finder=repr(finder))
-            for a, b in zip(starts, ends, strict=True)
+            self._piece("path", finder.name, pair, start=_hash(a), end=_hash(b), finder=repr(finder))
+            for pair, a, b in zip(pairs, starts, ends, strict=True)
         ]
         found: dict[int, Path] = {}
         todo = []
@@ -171,7 +165,7 @@ class Pairing:
             return symmetry.align(landscape, a, b, structure=structure, buffers=own, seed=self._seed).to_tree()
 
         piece = self._piece(
-            "alignment", "weights", start=_hash(a), end=_hash(b), seed=self._seed, groups=repr(structure.groups)
+            "alignment", "weights", (i, j), start=_hash(a), end=_hash(b), seed=self._seed, groups=repr(structure.groups)
         )
         return symmetry.Alignment.from_tree(self._cached(piece, make))
 
@@ -195,11 +189,14 @@ class Pairing:
 
         inputs = {"start": _hash(a), "end": _hash(b), "aligned": None if aligned is None else _hash(aligned)}
         statistics = [] if own is None else [{name: _hash(x) for name, x in part.items()} for part in own]
-        return Averaging.from_tree(self._cached(self._piece("averaging", "", **inputs, buffers=statistics), make))
+        return Averaging.from_tree(
+            self._cached(self._piece("averaging", "networks", (i, j), **inputs, buffers=statistics), make)
+        )
 
     # ------------------------------------------------------------------ store
-    def _piece(self, kind: str, label: str, **inputs: Any) -> Piece:
-        return Piece(kind, label or kind, {**self._base, **inputs})
+    def _piece(self, kind: str, label: str, pair: Pair, **inputs: Any) -> Piece:
+        # Names and numbers of points are no part of it: what was found is found again in another order.
+        return Piece(kind, label, {**self._base, "energies": [self._energies[k] for k in pair], **inputs})
 
     def _stored(self, piece: Piece) -> Any:
         if self._store is None or not self._store.has(piece):

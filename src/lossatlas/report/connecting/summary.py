@@ -161,34 +161,28 @@ def _many(connection: Connection) -> tuple[str, ...]:
         sentences.append(f"How sure: {unsure} of {pairs} searches did not converge; their heights may still fall.")
     answers = [route.averaging.verdict for route in connection.routes if route.averaging is not None]
     if answers:
-        counts = [
-            f"{answers.count(verdict)} {words}"
-            for verdict, words in (
-                ("yes", "as they are"),
-                ("after refreshing statistics", "after refreshing statistics"),
-                ("after alignment", "after alignment"),
-                ("after alignment and refreshing statistics", "after alignment and refreshing statistics"),
-                ("no", "not at all"),
-            )
-            if verdict in answers
-        ]
-        sentences.append(f"Of {len(answers)} pairs, these may be averaged: {listing(counts)}.")
+        counts = {verdict: answers.count(verdict) for verdict in dict.fromkeys(answers)}
+        words = {"yes": "may be averaged as they are", "no": "should not be averaged"}
+        parts = [f"{n} {words.get(verdict, f'may be averaged {verdict}')}" for verdict, n in counts.items()]
+        sentences.append(f"Of {len(answers)} pairs of networks, {listing(parts)}.")
     return tuple(sentences)
 
 
 def _warnings(connection: Connection) -> tuple[str, ...]:
     found = list(connection.notes)
+    told: set[str] = set()
     for route in connection.routes:
         for path in route.paths.values():
             if path.status == "not finite":
                 found.append(f"{pair_name(connection, route)}, {path.method}: {path.message}.")
             for warning in path.warnings:
-                ends = {"start": connection.labels[route.first], "end": connection.labels[route.second]}
-                head, sep, rest = warning.partition(" is not a minimum")
-                role = head.removeprefix("the ")
-                found.append(
-                    f"{ends[role]}{sep}{rest}."
-                    if sep and role in ends
-                    else f"{pair_name(connection, route)}, {path.method}: {warning}."
-                )
+                # An end is one point of many paths, and each says so in its own numbers.
+                ends = {"the start": connection.labels[route.first], "the end": connection.labels[route.second]}
+                head, is_end, rest = warning.partition(" is not a minimum")
+                label = ends.get(head) if is_end else None
+                if label is None:
+                    found.append(f"{pair_name(connection, route)}, {path.method}: {warning}.")
+                elif label not in told:
+                    told.add(label)
+                    found.append(f"{label}{is_end}{rest}.")
     return tuple(dict.fromkeys(found))

@@ -126,7 +126,15 @@ def connect(
     order = replace(order, batch=max(order.batch, _BATCH_SMALL if landscape.dim <= _SMALL else _BATCH_LARGE))
     with _opened(where) as store:
         pairing = Pairing(
-            along, points, finder, networks=landscape, structure=permutable, buffers=buffers, seed=seed, store=store
+            along,
+            points,
+            energies.tolist(),
+            finder,
+            networks=landscape,
+            structure=permutable,
+            buffers=buffers,
+            seed=seed,
+            store=store,
         )
         start = time.monotonic()
         _save(found, where)
