@@ -11,6 +11,8 @@ COMMANDS = [
     ("study", "run"),
     ("study", "plan"),
     ("study", "status"),
+    ("connect",),
+    ("align",),
     ("report",),
     ("list",),
     ("data",),

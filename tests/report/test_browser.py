@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from lossatlas.report import write
+from lossatlas import landscape
+from lossatlas.report import write, write_connection
 from lossatlas.report.page import render_page
 from lossatlas.report.write import build_sections
+from lossatlas.study import connect
 from lossatlas.study.results import StudyResults
 
 pytestmark = pytest.mark.timeout(120)
@@ -364,3 +367,19 @@ def test_study_without_results(browser: Chromium, tmp_path: Path, make_results: 
     browser.open(write(make_results(tmp_path, [], tables={}, missing=("fcp/sgd",))), 390)
     assert browser.evaluate("window.__errors") == []
     assert browser.evaluate("document.querySelectorAll('.plot').length") == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_of_a_connection(browser: Chromium, tmp_path: Path, width: int) -> None:
+    surface = landscape.get("muller-brown")
+    minima = surface.minima
+    found = connect(surface, torch.stack([m.x for m in minima]), [m.name for m in minima], method="linear")
+    browser.open(write_connection(found, tmp_path), width)
+    seen = browser.evaluate(PROBE)
+    check(seen, width, plots=5)
+    box = browser.evaluate(
+        "(() => { const l = document.querySelector('.panel.map .plot')._fullLayout;"
+        " const per = (a) => a._length / Math.abs(a.range[1] - a.range[0]);"
+        " return [per(l.xaxis), per(l.yaxis)]; })()"
+    )
+    assert box[0] == pytest.approx(box[1], rel=1e-3), "a unit is as long on one axis as on the other"

@@ -124,6 +124,7 @@ def connect(
     )
     order = SpanningTree() if schedule is None else schedule
     order = replace(order, batch=max(order.batch, _BATCH_SMALL if landscape.dim <= _SMALL else _BATCH_LARGE))
+    pairs = order.next(found.distances, found.heights)  # refuses a budget that cannot be, before anything is written
     with _opened(where) as store:
         pairing = Pairing(
             along,
@@ -138,7 +139,7 @@ def connect(
         )
         start = time.monotonic()
         _save(found, where)
-        while pairs := order.next(found.distances, found.heights):
+        while pairs:
             if progress is not None:
                 progress(len(found.routes), planned, ", ".join(f"{names[i]} to {names[j]}" for i, j in pairs[:3]))
             for route in pairing.connect(pairs):
@@ -147,6 +148,7 @@ def connect(
             start = time.monotonic()
             found = replace(found, details={**found.details, "seconds": spent})
             _save(found, where)
+            pairs = order.next(found.distances, found.heights)
         found = replace(_drawn(found, landscape), planned=len(found.routes))
         _save(found, where)
     return found
