@@ -93,7 +93,7 @@ def test_known_minima_by_name_all_pairs_and_a_tree(run, tmp_path):
     outcome = run(*arguments)
     assert outcome.status == 0, outcome.err
     assert [row[0] for row in rows(outcome.out)] == ["B to C", "A to C", "A to B"]
-    assert "All are joined below 3.386" in outcome.out
+    assert "All are joined at 3.386" in outcome.out
     stored = {p: p.stat().st_mtime_ns for p in (tmp_path / "o" / "store").glob("path-*")}
     assert run(*arguments).status == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "o" / "store").glob("path-*")} == stored

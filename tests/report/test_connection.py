@@ -74,7 +74,8 @@ def test_different_basins_and_how_high(three: Connection) -> None:
 def test_one_basin() -> None:
     bowl = from_function(lambda x: (x**2).sum(), dim=2)
     said = text(connect(bowl, torch.tensor([[0.0, 0.0], [1.0, 0.5]]).double(), ["low", "high"], method="linear"))
-    assert "low and high lie in one basin" in said
+    assert "low and high lie in one basin: the straight line between them does not rise above the higher end." in said
+    assert "No path between them can be lower than the higher end" in said
 
 
 def test_no_path() -> None:
@@ -97,7 +98,7 @@ def test_many_points(three: Connection) -> None:
     said = text(three)
     assert "3 of 3 pairs connected. The deepest is A" in said
     merge = three.tree.merges[-1].height
-    assert f"All are joined below {merge:.3f}" in said
+    assert f"All are joined at {merge:.3f}" in said
     apart = dataclasses.replace(three, routes=three.routes[:1])
     assert "2 sets that no known path joins" in text(apart)
     assert "No path has been computed yet" in text(dataclasses.replace(three, routes=()))

@@ -10,6 +10,7 @@ from lossatlas.core.options import check_options, option_names
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.auto import AutoPathFinder
+from lossatlas.paths.averaging import Averaging, averaging
 from lossatlas.paths.chains import AutoNEBPathFinder, NEBPathFinder, StringPathFinder
 from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
@@ -20,11 +21,13 @@ from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descen
 __all__ = [
     "AutoNEBPathFinder",
     "AutoPathFinder",
+    "Averaging",
     "Descent",
     "LinearPathFinder",
     "NEBPathFinder",
     "PathFinder",
     "StringPathFinder",
+    "averaging",
     "diagnose",
     "find",
     "finders",

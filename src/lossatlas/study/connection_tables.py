@@ -70,9 +70,22 @@ def point_table(connection: Connection) -> Table:
     )
 
 
+_SADDLE = (
+    Column("saddle", "Stationary point", "", ".9g"),
+    Column("index", "Index", "", "d"),
+    Column("connects", "Reaches both ends"),
+)
+
+
+def _saddle_cells(path: Path) -> tuple[Cell, ...]:
+    found = path.saddle
+    return (None, None, None) if found is None or not found.converged else (found.value, found.index, found.connects)
+
+
 def path_table(connection: Connection) -> Table:
     """One row per path: its height, its barriers, how sure they are, and what it cost."""
     rows: list[tuple[Cell, ...]] = []
+    followed = any(path.saddle is not None for route in connection.routes for path in route.paths.values())
     for route in connection.routes:
         start, end = connection.labels[route.first], connection.labels[route.second]
         for name, path in route.paths.items():
@@ -91,6 +104,7 @@ def path_table(connection: Connection) -> Table:
                     path.stretch,
                     path.evaluations.get("gradients", 0),
                     path.evaluations.get("values", 0),
+                    *(_saddle_cells(path) if followed else ()),
                 )
             )
     return Table(
@@ -98,7 +112,8 @@ def path_table(connection: Connection) -> Table:
         "Paths between the points",
         "Height: highest loss on the path, refined between the samples where that converged. Barrier: above the "
         "higher end; forward: above the start; reverse: above the end. Stretch: length over straight distance. "
-        "Gradients and values: evaluations spent on the search, in units of the whole data set.",
+        "Gradients and values: evaluations spent on the search, in units of the whole data set."
+        + (" Stationary point: where minimum-mode following from the highest point ended." if followed else ""),
         (
             Column("start", "Start"),
             Column("end", "End"),
@@ -113,6 +128,7 @@ def path_table(connection: Connection) -> Table:
             Column("stretch", "Stretch", "", ".3f"),
             Column("gradients", "Gradients", "", ".0f"),
             Column("values", "Values", "", ".0f"),
+            *(_SADDLE if followed else ()),
         ),
         tuple(rows),
     )

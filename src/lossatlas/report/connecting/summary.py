@@ -47,7 +47,8 @@ def verdicts(connection: Connection) -> tuple[str, ...]:
 def _two(connection: Connection, route: Route) -> tuple[str, ...]:
     a, b = connection.labels[route.first], connection.labels[route.second]
     best = route.best
-    sentences = [f"{_verdict(connection, route, best, a, b)} {_straight(route, best)}".strip(), _sure(best)]
+    flat = best.barrier <= _limit(route)
+    sentences = [f"{_verdict(route, best, a, b)} {_straight(route, best)}".strip(), _sure(best, flat)]
     aligned = route.best_aligned
     if aligned is not None and route.alignment is not None:
         sentences.append(
@@ -60,14 +61,22 @@ def _two(connection: Connection, route: Route) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _verdict(connection: Connection, route: Route, best: Path, a: str, b: str) -> str:
+def _rounding(route: Route) -> float:
+    straight = route.paths["straight"].barrier
+    return _FLAT * straight if math.isfinite(straight) and straight > 0 else 0.0
+
+
+def _limit(route: Route) -> float:
+    """The barrier up to which two points count as one basin."""
+    return _rounding(route) if route.averaging is None else max(_rounding(route), route.averaging.tolerance)
+
+
+def _verdict(route: Route, best: Path, a: str, b: str) -> str:
     if not math.isfinite(best.height):
         return f"No path with finite values was found between {a} and {b}."
-    limit = _FLAT * max(route.paths["straight"].barrier, 0.0)
-    if route.averaging is not None:
-        limit = max(limit, route.averaging.tolerance)
-    if best.barrier <= limit:
-        above = "" if best.barrier <= 0 else f" (by {number(best.barrier, 2)}, which counts as nothing)"
+    if best.barrier <= _limit(route):
+        rise = f" by more than {number(best.barrier, 2)}, less than the {number(_limit(route), 2)} that count"
+        above = "" if best.barrier <= _rounding(route) else rise
         return (
             f"{a} and {b} lie in one basin: {_article(route, best)} between them does not rise above the higher "
             f"end{above}."
@@ -99,7 +108,7 @@ def _straight(route: Route, best: Path) -> str:
     return f"The straight line rises to {number(straight.height, 4)}."
 
 
-def _sure(path: Path) -> str:
+def _sure(path: Path, flat: bool) -> str:
     if not math.isfinite(path.height):
         return f"How sure: {path.message}."
     search = {"converged": "the search converged", "not optimized": "nothing was optimized"}.get(
@@ -110,7 +119,12 @@ def _sure(path: Path) -> str:
         if path.refined
         else "the height is that of the samples, and the curve may rise higher between them"
     )
-    parts = [f"How sure: {search}, and {height}. The true pass cannot be higher; a lower path may exist."]
+    bound = (
+        "No path between them can be lower than the higher end."
+        if flat
+        else "The true pass cannot be higher; a lower path may exist."
+    )
+    parts = [f"How sure: {search}, and {height}. {bound}"]
     if path.saddle is not None:
         parts.append(_saddle(path.saddle))
     return " ".join(parts)
@@ -144,7 +158,7 @@ def _many(connection: Connection) -> tuple[str, ...]:
         top = tree.merges[-1]
         i, j = (connection.labels[k] for k in top.pair)
         sentences.append(
-            f"All are joined below {number(top.height, 4)}, the pass between {i} and {j}; the lowest pass joins "
+            f"All are joined at {number(top.height, 4)}, the pass between {i} and {j}; the lowest pass joins "
             f"{listing([connection.labels[k] for k in tree.merges[0].pair])} at "
             f"{number(tree.merges[0].height, 4)}. Paths are upper bounds: the true passes cannot be higher."
         )
@@ -153,7 +167,7 @@ def _many(connection: Connection) -> tuple[str, ...]:
     if connection.aligned and connection.aligned_tree.connected:
         height = connection.aligned_tree.merges[-1].height
         sentences.append(
-            f"With hidden units reordered, which changes no network, all are joined below {number(height, 4)}."
+            f"With hidden units reordered, which changes no network, all are joined at {number(height, 4)}."
         )
     statuses = [route.best.status for route in connection.routes]
     unsure = sum(status not in {"converged", "not optimized"} for status in statuses)
