@@ -77,6 +77,10 @@ def test_coordinates_that_begin_with_a_minus(run, tmp_path):
     assert outcome.status == 0, outcome.err
     (row,) = rows(outcome.out)
     assert row[:2] == ["A to B", "straight line"]
+    page = (tmp_path / "o" / "report.html").read_bytes()
+    (tmp_path / "o" / "report.html").unlink()
+    assert run("report", "o").status == 0
+    assert (tmp_path / "o" / "report.html").read_bytes() == page
     assert float(row[2]) == pytest.approx(1.102346, abs=1e-5)
     assert "different basins" in outcome.out
     assert outcome.out.splitlines()[-1] == str(tmp_path / "o" / "report.html")

@@ -9,7 +9,8 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
-from lossatlas.study import Study
+from lossatlas.study import Study, load_connection
+from lossatlas.study.connecting import has_connection
 
 __all__ = ["report"]
 
@@ -17,5 +18,8 @@ __all__ = ["report"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("folder", type=Folder())
 def report(folder: Path) -> None:
-    """Write report.html, tables/ and figures/ of the study in FOLDER from what it has stored."""
+    """Write report.html, tables/ and figures/ of the study or connection in FOLDER from what it has stored."""
+    if has_connection(folder):
+        console.print(str(reports.write_connection(load_connection(folder), folder)), markup=False)
+        return
     console.print(str(reports.write(Study.open(folder).results())), markup=False)

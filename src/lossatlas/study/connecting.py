@@ -154,6 +154,11 @@ def connect(
     return found
 
 
+def has_connection(folder: FilePath) -> bool:
+    """Whether a folder holds what :func:`connect` stores."""
+    return (folder / FILE).is_file()
+
+
 def load_connection(folder: str | FilePath) -> Connection:
     """Read what :func:`connect` has stored in a folder so far.
 
@@ -161,7 +166,7 @@ def load_connection(folder: str | FilePath) -> Connection:
         StorageError: the folder holds no connection, or it is damaged.
     """
     path = FilePath(folder).expanduser().absolute() / FILE
-    if not path.is_file():
+    if not has_connection(path.parent.parent):
         raise StorageError(
             f"expected a connection in {folder}, got a folder without {FILE}: "
             "give the --out folder of 'lossatlas connect'"
@@ -180,7 +185,7 @@ def check_folder(folder: FilePath) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not (folder / FILE).exists():
+    if folder.is_dir() and not has_connection(folder):
         foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
         if foreign:
             raise StorageError(
@@ -257,7 +262,7 @@ def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Land
     """How rows are evaluated is a matter of timing, and of the last bits: a command that continues keeps to it."""
     if not isinstance(landscape, NetworkLandscape):
         return landscape
-    if folder is not None and (folder / FILE).exists():
+    if folder is not None and has_connection(folder):
         details = load_connection(folder).details
         stored = details.get("numerics")
         if isinstance(stored, dict) and details.get("device") == landscape.device.type:

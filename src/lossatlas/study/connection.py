@@ -136,6 +136,11 @@ class Connection:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def quantity(self) -> str:
+        """What the landscape measures: ``"Loss"`` of a network, ``"Energy"`` of anything else."""
+        return "Loss" if self.details.get("samples") is not None else "Energy"
+
+    @property
     def complete(self) -> bool:
         """Whether every planned pair has been connected."""
         return self.planned is not None and len(self.routes) >= self.planned

@@ -55,12 +55,12 @@ def point_table(connection: Connection) -> Table:
     return Table(
         "points",
         "The points",
-        "Loss in float64 on all data. The lowest pass is over all chains of known paths, to whichever other point is "
-        "reached first; as any path found, it is an upper bound.",
+        f"{connection.quantity} in float64. The lowest pass is over all chains of known paths, to whichever other point "
+        "is reached first; as any path found, it is an upper bound.",
         (
             Column("point", "Point"),
             *(Column(axis, axis, "", ".6g") for axis in axes),
-            Column("loss", "Loss", connection.unit, ".6g"),
+            Column("loss", connection.quantity, connection.unit, ".6g"),
             *(Column(name, name.replace("_", " ").capitalize(), "", ".4f") for name in connection.metrics),
             Column("nearest", "Distance of the nearest", "", ".4g"),
             Column("lowest_pass", "Lowest pass", connection.unit, ".6g"),
@@ -110,9 +110,9 @@ def path_table(connection: Connection) -> Table:
     return Table(
         "paths",
         "Paths between the points",
-        "Height: highest loss on the path, refined between the samples where that converged. Barrier: above the "
-        "higher end; forward: above the start; reverse: above the end. Stretch: length over straight distance. "
-        "Gradients and values: evaluations spent on the search, in units of the whole data set."
+        f"Height: highest {connection.quantity.lower()} on the path, refined between the samples where that converged. "
+        "Barrier: above the higher end; forward: above the start; reverse: above the end. Stretch: length over "
+        "straight distance. Gradients and values: evaluations spent on the search, in units of the whole data set."
         + (" Stationary point: where minimum-mode following from the highest point ended." if followed else ""),
         (
             Column("start", "Start"),

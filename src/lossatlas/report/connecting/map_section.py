@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.report.blocks import Section
-from lossatlas.report.connecting.words import pair_name, quantity
+from lossatlas.report.connecting.words import pair_name
 from lossatlas.report.figure import Figure
 from lossatlas.report.marks import Mark, Points
 from lossatlas.report.routes import course, map_panel, named_points
@@ -37,7 +37,7 @@ def build(connection: Connection) -> Section | None:
     if tops:
         x, y = zip(*tops.values(), strict=True)
         marks.append(Points(x, y, "stationary point of index 1", "pass", "diamond", tuple(tops)))
-    word = quantity(connection)
+    word = connection.quantity
     panel = map_panel(connection.surface, marks, heights, title=connection.name, quantity=word, unit=connection.unit)
     caption = (
         f"Contours of the {word.lower()} with the paths drawn on them; dashed: straight lines. Contours end a little "

@@ -6,7 +6,7 @@ import math
 
 from lossatlas.core.path import Path
 from lossatlas.report.blocks import Block, Prose, Section
-from lossatlas.report.connecting.words import pair_name, quantity
+from lossatlas.report.connecting.words import pair_name
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Mark, Points
 from lossatlas.report.routes import arc_axis, highest_point, profile_line
@@ -25,7 +25,7 @@ def build(connection: Connection) -> Section | None:
     if not connection.routes:
         return None
     intro = Prose(
-        "The height of a path is the highest loss on it; its barrier is the height above the higher end. Two points "
+        "The height of a path is the highest value on it; its barrier is the height above the higher end. Two points "
         "lie in one basin if some path between them has no barrier."
     )
     figure = _figure(connection)
@@ -40,14 +40,14 @@ def _figure(connection: Connection) -> Figure | None:
     if not chosen:
         return None
     panels = tuple(_panel(connection, route) for route in chosen)
-    caption = f"{quantity(connection)} along every path of a pair against the way walked"
+    caption = f"{connection.quantity} along every path of a pair against the way walked"
     kinds = {name for route in chosen for name in route.paths}
     if "straight aligned" in kinds:
         caption += "; aligned: to the end with its hidden units in the order of the start's"
     caption += ". Diamonds mark the highest points, refined between the samples where that converged."
     if len(chosen) < len(connection.routes):
         caption += f" The {len(chosen)} highest of {len(connection.routes)} pairs are drawn."
-    return Figure("profiles", "Loss along the paths", caption, panels, columns=min(2, len(panels)))
+    return Figure("profiles", f"{connection.quantity} along the paths", caption, panels, columns=min(2, len(panels)))
 
 
 def _panel(connection: Connection, route: Route) -> Panel:
@@ -67,7 +67,7 @@ def _axis(connection: Connection, paths: list[Path]) -> Axis:
     values = [float(v) for path in paths for v in path.loss if math.isfinite(v)]
     values += [path.height for path in paths if math.isfinite(path.height)]
     wide = min(values) > 0 and max(values) > _DECADES * min(values)
-    return Axis(quantity(connection), connection.unit, "log" if wide else "linear")
+    return Axis(connection.quantity, connection.unit, "log" if wide else "linear")
 
 
 def _finite(path: Path) -> bool:

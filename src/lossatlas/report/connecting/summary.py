@@ -6,7 +6,7 @@ import math
 
 from lossatlas.core.path import Path, StationaryPoint
 from lossatlas.report.blocks import Block, Notice, Prose, Section
-from lossatlas.report.connecting.words import pair_name, quantity
+from lossatlas.report.connecting.words import pair_name
 from lossatlas.report.wording import listing, number
 from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_tables import path_words
@@ -148,7 +148,7 @@ def _saddle(saddle: StationaryPoint) -> str:
 def _many(connection: Connection) -> tuple[str, ...]:
     n, tree = len(connection.labels), connection.tree
     pairs = len(connection.routes)
-    word = quantity(connection).lower()
+    word = connection.quantity.lower()
     deepest = connection.labels[int(connection.energies.argmin())]
     sentences = [
         f"{n} points, {pairs} of {n * (n - 1) // 2} pairs connected. The deepest is {deepest}, with {word} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lossatlas.report.blocks import Block, Prose, Section
-from lossatlas.report.connecting.words import quantity
 from lossatlas.report.disconnectivity import disconnectivity_figure
 from lossatlas.study.connection import Connection
 
@@ -16,7 +15,7 @@ def build(connection: Connection) -> Section | None:
     """Show which points are joined at which height; with hidden units reordered too, where that was done."""
     if len(connection.labels) < _FEWEST or not connection.routes:
         return None
-    word = quantity(connection)
+    word = connection.quantity
     blocks: list[Block] = [
         Prose(
             "Each point is a leaf that hangs at its own height. Two branches meet at the lowest pass known between "

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from lossatlas.study.connection import Connection, Route
 
-__all__ = ["pair_name", "quantity"]
-
-
-def quantity(connection: Connection) -> str:
-    """What the landscape measures: the loss of a network, the energy of anything else."""
-    return "Loss" if connection.details.get("samples") is not None else "Energy"
+__all__ = ["pair_name"]
 
 
 def pair_name(connection: Connection, route: Route) -> str:
