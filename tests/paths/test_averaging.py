@@ -11,7 +11,8 @@ from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.files import load_tree, save_tree
 from lossatlas.core.randomness import generator, seeded
 from lossatlas.landscape import NetworkLandscape, from_function
-from lossatlas.paths.averaging import Averaging, averaging, refreshed_line
+from lossatlas.paths.averaging import Averaging, averaging
+from lossatlas.paths.refreshed import refreshed_line
 from lossatlas.symmetry import align, permutation_structure
 
 

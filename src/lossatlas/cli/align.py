@@ -10,7 +10,8 @@ from safetensors.torch import save
 
 from lossatlas import symmetry
 from lossatlas.cli.console import console
-from lossatlas.cli.target import PointsCommand, Target, load_points, target_options
+from lossatlas.cli.points import PointsCommand, load_points
+from lossatlas.cli.target import Target, target_options
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import write_atomic
 from lossatlas.landscape import NetworkLandscape

@@ -12,7 +12,8 @@ import click
 
 from lossatlas import report as reports
 from lossatlas.cli.console import console, print_rows
-from lossatlas.cli.target import PointsCommand, Target, load_points, target_options
+from lossatlas.cli.points import PointsCommand, load_points
+from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import StorageError
 from lossatlas.paths.schedule import SpanningTree
@@ -20,7 +21,7 @@ from lossatlas.report.connecting.summary import verdicts
 from lossatlas.study import Connection, load_connection
 from lossatlas.study import connect as find_connection
 from lossatlas.study.config import parse_options
-from lossatlas.study.connecting import check_folder
+from lossatlas.study.connection_store import check_folder
 from lossatlas.study.connection_tables import path_words
 
 __all__ = ["connect"]

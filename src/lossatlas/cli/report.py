@@ -10,7 +10,7 @@ from lossatlas import report as reports
 from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_connection
-from lossatlas.study.connecting import has_connection
+from lossatlas.study.connection_store import has_connection
 
 __all__ = ["report"]
 

@@ -1,48 +1,28 @@
-"""What a command works on: a landscape by name or of the user's own, and points of it."""
+"""What a command works on: a landscape by name or of the user's own."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any, TypeVar, cast
 
 import click
-import torch
-from torch import Tensor
 
 from lossatlas import landscape as landscapes
 from lossatlas import problems
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError, InputError, LossatlasError, nearest
 from lossatlas.core.hardware import resolve_device
-from lossatlas.core.params import ParamSpec
-from lossatlas.core.weights import read_buffers, read_weights
-from lossatlas.landscape import Energy, NetworkLandscape
 from lossatlas.landscape.contract import Landscape
-from lossatlas.paths.averaging import Buffers
 from lossatlas.study.config import parse_options
 
-__all__ = ["Given", "PointsCommand", "Target", "load_points", "load_target", "target_options"]
+__all__ = ["Target", "load_target", "target_options"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_COORDINATES = re.compile(rf"\s*{_NUMBER}(?:\s*,\s*{_NUMBER})*\s*,?\s*")
-_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".npy")
-
-
-class PointsCommand(click.Command):
-    """A command whose arguments may be coordinates: "-0.62,-0.54" is a point and no option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Set coordinates off from options by a blank, which numbers do not mind."""
-        return super().parse_args(ctx, [f" {arg}" if _COORDINATES.fullmatch(arg) else arg for arg in args])
 
 
 def target_options(function: Function) -> Function:
@@ -99,21 +79,6 @@ class Target:
     landscape: Landscape
     unit: str
     details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Given:
-    """Points as the user named them.
-
-    Args:
-        points: ``(n, d)``.
-        labels: a name each.
-        buffers: normalisation statistics that came with the weights; None for points without.
-    """
-
-    points: Tensor
-    labels: tuple[str, ...]
-    buffers: tuple[Buffers | None, ...]
 
 
 def load_target(
@@ -175,21 +140,6 @@ def load_target(
     return Target(name, found if place is None else found.to(device=place), unit, record)
 
 
-def load_points(arguments: Sequence[str], target: Target) -> Given:
-    """Read points: files of weights, coordinates, or names of known minima.
-
-    Raises:
-        InputError: a wrong number of coordinates, or something that is none of these.
-        DataError: a file that is missing, damaged, or holds another network.
-    """
-    landscape = target.landscape
-    texts = [argument.strip() for argument in arguments]
-    points = torch.stack([_point(text, target) for text in texts])
-    like = landscape.refresh(points[0]) if isinstance(landscape, NetworkLandscape) else {}
-    buffers = tuple(read_buffers(text, like) if like and _is_file(text) else None for text in texts)
-    return Given(points, _labels(texts), buffers)
-
-
 # ---------------------------------------------------------------------- inside
 def _imported(name: str, options: Mapping[str, Any]) -> object:
     module_name, _, attribute = name.partition(":")
@@ -234,38 +184,3 @@ def _flat(details: Mapping[str, Any]) -> dict[str, Any]:
         for inner, content in value.items() if isinstance(value, Mapping) else ((None, value),):
             flat[key if inner is None else f"{key} {inner}"] = content
     return {key: value for key, value in flat.items() if value is None or isinstance(value, bool | int | float | str)}
-
-
-def _is_file(text: str) -> bool:
-    return Path(text).expanduser().suffix.lower() in _FILES
-
-
-def _point(text: str, target: Target) -> Tensor:
-    landscape = target.landscape
-    if _COORDINATES.fullmatch(text):
-        numbers = [float(part) for part in text.split(",") if part.strip()]
-        if len(numbers) != landscape.dim:
-            raise InputError(
-                f"expected {landscape.dim} coordinates for a point of '{target.name}', got {len(numbers)} in '{text}'"
-            )
-        return torch.tensor(numbers, dtype=landscape.dtype, device=landscape.device)
-    if _is_file(text):
-        spec = landscape.spec or ParamSpec(("point",), ((landscape.dim,),))
-        return read_weights(Path(text).expanduser(), spec, landscape.dtype).to(landscape.device)
-    minima = {minimum.name: minimum.x for minimum in landscape.minima} if isinstance(landscape, Energy) else {}
-    if text in minima:
-        return minima[text]
-    if landscape.spec is not None:
-        raise InputError(f"expected weights as a .safetensors, .pt or .npy file, got '{text}'")
-    hint = nearest(text, minima) if minima else "its minima have no names"
-    raise InputError(
-        f"expected a minimum of '{target.name}', coordinates such as 0.5,-0.2, or an .npy file, got '{text}': {hint}"
-    )
-
-
-def _labels(texts: Sequence[str]) -> tuple[str, ...]:
-    """Short names: a letter for coordinates, a file without its folder, as long as they stay different."""
-    letters = iter([letter for letter in ascii_uppercase if letter not in texts])
-    short = [next(letters, text) if _COORDINATES.fullmatch(text) else text for text in texts]
-    stems = [Path(text).stem if _is_file(text) else text for text in short]
-    return tuple(stems if len(set(stems)) == len(stems) else short)

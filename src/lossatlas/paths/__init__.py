@@ -15,6 +15,7 @@ from lossatlas.paths.chains import AutoNEBPathFinder, NEBPathFinder, StringPathF
 from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
+from lossatlas.paths.refreshed import refreshed_line
 from lossatlas.paths.registry import finders
 from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descent
 
@@ -32,6 +33,7 @@ __all__ = [
     "find",
     "finders",
     "follow_minimum_mode",
+    "refreshed_line",
     "steepest_descent",
 ]
 

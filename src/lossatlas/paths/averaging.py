@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from lossatlas.core.curve import Curve
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.files import Tree
-from lossatlas.core.path import Path
-from lossatlas.landscape.contract import Landscape, SupportsMetrics, SupportsRefresh, check_rows
-from lossatlas.landscape.network import NetworkLandscape
+from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.paths.refreshed import Buffers, Score, keeps_statistics, refreshed_score, score
 
-__all__ = ["Averaging", "Buffers", "Score", "Verdict", "averaging", "refreshed_line"]
-
-Buffers: TypeAlias = Mapping[str, Tensor]
-"""Normalisation statistics by name, as :meth:`NetworkLandscape.refresh` returns them for one row."""
+__all__ = ["Averaging", "Verdict", "averaging"]
 
 Verdict: TypeAlias = Literal[
     "yes", "after refreshing statistics", "after alignment", "after alignment and refreshing statistics", "no"
@@ -28,19 +22,6 @@ Verdict: TypeAlias = Literal[
 
 # Of the loss that the network has before it learns anything: 0.023 nat for ten classes.
 _TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class Score:
-    """How good one network is.
-
-    Args:
-        loss: its loss, in float64.
-        metrics: other figures of merit, such as ``{"accuracy": 0.98}``.
-    """
-
-    loss: float
-    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -85,13 +66,13 @@ class Averaging:
             "aligned": self.aligned,
             "aligned and refreshed": self.aligned_refreshed,
         }
-        return {name: score for name, score in found.items() if score is not None}
+        return {name: each for name, each in found.items() if each is not None}
 
     @property
     def sentence(self) -> str:
         """The verdict in a sentence."""
         limit = f"the higher end has {self.higher_end:.4g}, and {self.tolerance:.2g} more is allowed"
-        chosen = next((score for verdict, score in _steps(self) if verdict == self.verdict), None)
+        chosen = next((mean for verdict, mean in _steps(self) if verdict == self.verdict), None)
         if self.verdict == "yes":
             return f"Yes, they may be averaged: the mean of the weights has {_spelled(self.raw)}; {limit}."
         if chosen is not None:
@@ -100,7 +81,7 @@ class Averaging:
                 f"{_spelled(self.raw)}; {limit}."
             )
         means = list(self.midpoints.values())
-        best = min(means, key=lambda score: score.loss if math.isfinite(score.loss) else math.inf)
+        best = min(means, key=lambda mean: mean.loss if math.isfinite(mean.loss) else math.inf)
         tried = "" if len(means) == 1 else ", at best,"
         return f"No, they should not be averaged: the mean of the weights has{tried} {_spelled(best)}; {limit}."
 
@@ -154,6 +135,7 @@ def averaging(
 
     Example:
         >>> from torch import nn
+        >>> from lossatlas.landscape import NetworkLandscape
         >>> data = (torch.eye(3), torch.tensor([0, 1, 0]))
         >>> line = NetworkLandscape(nn.Linear(3, 2), nn.functional.cross_entropy, data)
         >>> a = torch.tensor([2.0, -2.0, 2.0, -2.0, 2.0, -2.0, 0.0, 0.0])
@@ -170,19 +152,20 @@ def averaging(
     start, end = a.double(), b.double()
     own_a, own_b = buffers or ({}, {})
     scores = {
-        "start": _score(exact, start, own_a),
-        "end": _score(exact, end, own_b),
-        "raw": _score(exact, 0.5 * (start + end), _mean(own_a, own_b)),
+        "start": score(exact, start, own_a),
+        "end": score(exact, end, own_b),
+        "raw": score(exact, 0.5 * (start + end), _mean(own_a, own_b)),
     }
     rows = {"refreshed_start": start, "refreshed_end": end, "refreshed": 0.5 * (start + end)}
     if aligned is not None:
         middle = 0.5 * (start + aligned.double())
-        scores["aligned"] = _score(exact, middle, _mean(own_a, aligned_buffers or own_b))
+        scores["aligned"] = score(exact, middle, _mean(own_a, aligned_buffers or own_b))
         rows["aligned_refreshed"] = middle
     for name in ("start", "end"):
         if not math.isfinite(scores[name].loss):
             raise DivergenceError(f"expected a finite loss at both ends, got {scores[name].loss} at the {name}")
-    refreshed = {name: _refreshed(exact, row) for name, row in rows.items()} if _has_statistics(exact, start) else {}
+    kept = keeps_statistics(exact, start)
+    refreshed = {name: refreshed_score(exact, row) for name, row in rows.items()} if kept else {}
     every: dict[str, Score | None] = {"aligned": None, **dict.fromkeys([*rows, "aligned_refreshed"])}
     every |= {**scores, **refreshed}
     found = Averaging(**every, tolerance=0.0, verdict="no")  # type: ignore[arg-type]
@@ -192,68 +175,6 @@ def averaging(
     return replace(found, verdict=_verdict(found))
 
 
-def refreshed_line(landscape: Landscape, a: Tensor, b: Tensor, points: int = 21) -> Path | None:
-    """Loss along a straight line when normalisation statistics are recomputed at each of its points.
-
-    Args:
-        landscape: where.
-        a: ``(d,)``, t = 0.
-        b: ``(d,)``, t = 1.
-        points: of the line.
-
-    Returns:
-        The line as a path of method ``"linear, statistics refreshed"``; None where the model keeps no statistics.
-
-    Raises:
-        InputError: not two points of the landscape, or fewer than 2 points on the line.
-    """
-    for x in (a, b):
-        check_rows(x, landscape)
-    if points < 2:
-        raise InputError(f"expected at least 2 points on a path, got {points}")
-    exact = landscape.to(dtype=torch.float64)
-    if not _has_statistics(exact, a.double()):
-        return None
-    curve = Curve.straight(a.double(), b.double())
-    t = torch.linspace(0, 1, points, dtype=torch.float64)
-    scores = [_refreshed(exact, row) for row in curve.at(t)]
-    metrics = {name: torch.tensor([s.metrics[name] for s in scores]).double() for name in scores[0].metrics}
-    arc = curve.arc_length(t).cpu()
-    loss = torch.tensor([score.loss for score in scores], dtype=torch.float64)
-    finite = bool(loss.isfinite().all())
-    return Path(
-        method="linear, statistics refreshed",
-        t=t,
-        loss=loss,
-        length=float(arc[-1]),
-        distance=curve.distance,
-        evaluations={"values": 2 * points, "gradients": 0},
-        metrics=metrics or None,
-        message="straight line, normalisation statistics recomputed at each point",
-        status="not optimized" if finite else "not finite",
-        arc=arc,
-    )
-
-
-def _score(landscape: Landscape, row: Tensor, buffers: Buffers) -> Score:
-    if buffers and isinstance(landscape, NetworkLandscape):
-        landscape = landscape.with_buffers(
-            {name: x.double() if x.is_floating_point() else x for name, x in buffers.items()}
-        )
-    if isinstance(landscape, SupportsMetrics):
-        found = {name: float(value) for name, value in landscape.metrics(row).items()}
-        return Score(found.pop("loss"), found)
-    return Score(float(landscape.value(row)), {})
-
-
-def _refreshed(landscape: Landscape, row: Tensor) -> Score:
-    return _score(landscape, row, landscape.refresh(row) if isinstance(landscape, SupportsRefresh) else {})
-
-
-def _has_statistics(landscape: Landscape, row: Tensor) -> bool:
-    return isinstance(landscape, SupportsRefresh) and bool(landscape.refresh(row))
-
-
 def _mean(a: Buffers, b: Buffers) -> Buffers:
     # Counters of batches are integers, and no part of the loss.
     return {name: 0.5 * (a[name] + b[name]) for name in a if name in b and a[name].is_floating_point()}
@@ -261,7 +182,7 @@ def _mean(a: Buffers, b: Buffers) -> Buffers:
 
 def _untrained_loss(landscape: Landscape, row: Tensor, higher_end: float) -> float:
     """Loss of the network whose weights are zero; the higher end's where that is more, or where it is not finite."""
-    untrained = _score(landscape, torch.zeros_like(row), {}).loss
+    untrained = score(landscape, torch.zeros_like(row), {}).loss
     return max(abs(untrained), abs(higher_end)) if math.isfinite(untrained) else abs(higher_end)
 
 
@@ -283,9 +204,9 @@ def _steps(found: Averaging) -> tuple[tuple[Verdict, Score | None], ...]:
 def _verdict(found: Averaging) -> Verdict:
     limit = found.higher_end + found.tolerance
     # A comparison with NaN is false: a mean that is not finite is no good.
-    return next((verdict for verdict, score in _steps(found) if score is not None and score.loss <= limit), "no")
+    return next((verdict for verdict, mean in _steps(found) if mean is not None and mean.loss <= limit), "no")
 
 
-def _spelled(score: Score) -> str:
-    metrics = "".join(f", {name} {value:.4g}" for name, value in score.metrics.items())
-    return f"loss {score.loss:.4g}{f' ({metrics[2:]})' if metrics else ''}"
+def _spelled(found: Score) -> str:
+    metrics = "".join(f", {name} {value:.4g}" for name, value in found.metrics.items())
+    return f"loss {found.loss:.4g}{f' ({metrics[2:]})' if metrics else ''}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -13,26 +12,24 @@ import torch
 from torch import Tensor
 
 from lossatlas import symmetry
-from lossatlas.core.errors import DivergenceError, InputError, StorageError
-from lossatlas.core.files import load_tree, save_tree
+from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.hardware import describe_hardware
 from lossatlas.landscape import NetworkLandscape, Numerics
 from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
-from lossatlas.paths.averaging import Buffers
+from lossatlas.paths.refreshed import Buffers
 from lossatlas.paths.schedule import SpanningTree, distances
 from lossatlas.study.config import make_finder
 from lossatlas.study.connection import Connection
+from lossatlas.study.connection_store import check_folder, has_connection, load_connection, opened, save_connection
 from lossatlas.study.pairing import Pairing
-from lossatlas.study.store import Store
 from lossatlas.study.surface import surface, window
 from lossatlas.study.versions import versions
 
-__all__ = ["connect", "load_connection"]
+__all__ = ["connect"]
 
 Progress: TypeAlias = Callable[[int, int | None, str], None]
 """Called with pairs done, pairs planned (None: not known) and what comes next."""
 
-FILE = "store/connection.json"
 _KEPT_NUMBERS = 100_000
 # Pairs relaxed at once: small points cost little each, and what is stored after each batch is safe.
 _SMALL, _BATCH_SMALL, _BATCH_LARGE = 1000, 64, 4
@@ -125,7 +122,7 @@ def connect(
     order = SpanningTree() if schedule is None else schedule
     order = replace(order, batch=max(order.batch, _BATCH_SMALL if landscape.dim <= _SMALL else _BATCH_LARGE))
     pairs = order.next(found.distances, found.heights)  # refuses a budget that cannot be, before anything is written
-    with _opened(where) as store:
+    with opened(where) as store:
         pairing = Pairing(
             along,
             points,
@@ -138,7 +135,7 @@ def connect(
             store=store,
         )
         start = time.monotonic()
-        _save(found, where)
+        save_connection(found, where)
         while pairs:
             if progress is not None:
                 progress(len(found.routes), planned, ", ".join(f"{names[i]} to {names[j]}" for i, j in pairs[:3]))
@@ -147,51 +144,11 @@ def connect(
             spent = found.details.get("seconds", 0.0) + time.monotonic() - start
             start = time.monotonic()
             found = replace(found, details={**found.details, "seconds": spent})
-            _save(found, where)
+            save_connection(found, where)
             pairs = order.next(found.distances, found.heights)
         found = replace(_drawn(found, landscape), planned=len(found.routes))
-        _save(found, where)
+        save_connection(found, where)
     return found
-
-
-def has_connection(folder: FilePath) -> bool:
-    """Whether a folder holds what :func:`connect` stores."""
-    return (folder / FILE).is_file()
-
-
-def load_connection(folder: str | FilePath) -> Connection:
-    """Read what :func:`connect` has stored in a folder so far.
-
-    Raises:
-        StorageError: the folder holds no connection, or it is damaged.
-    """
-    path = FilePath(folder).expanduser().absolute() / FILE
-    if not has_connection(path.parent.parent):
-        raise StorageError(
-            f"expected a connection in {folder}, got a folder without {FILE}: "
-            "give the --out folder of 'lossatlas connect'"
-        )
-    tree = load_tree(path)
-    if not isinstance(tree, dict) or "routes" not in tree:
-        raise StorageError(f"expected a connection in {path}, got something else: choose another folder")
-    return Connection.from_tree(tree)
-
-
-def check_folder(folder: FilePath) -> None:
-    """Refuse a folder that holds something else, before anything is computed.
-
-    Raises:
-        StorageError: it does, or it is no folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not has_connection(folder):
-        foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
-        if foreign:
-            raise StorageError(
-                f"expected an empty folder or a connection at {folder}, got a folder with other files: "
-                "choose another --out"
-            )
 
 
 # ---------------------------------------------------------------------- inside
@@ -291,19 +248,3 @@ def _drawn(found: Connection, landscape: Landscape) -> Connection:
         return found
     rows = [found.points, *(p.points for r in found.routes for p in r.paths.values() if p.points is not None)]
     return replace(found, surface=surface(landscape, window(landscape, rows)))
-
-
-def _save(found: Connection, folder: FilePath | None) -> None:
-    if folder is not None:
-        save_tree(folder / FILE, found.to_tree())
-
-
-@contextlib.contextmanager
-def _opened(folder: FilePath | None) -> Iterator[Store | None]:
-    if folder is None:
-        yield None
-        return
-    store = Store(folder)
-    with store.locked():
-        store.sweep()
-        yield store

@@ -6,7 +6,7 @@ import math
 
 from lossatlas.core.path import Path
 from lossatlas.core.table import Cell, Column, Table
-from lossatlas.paths.averaging import Score
+from lossatlas.paths.refreshed import Score
 from lossatlas.study.connection import Connection, PathName
 
 __all__ = ["averaging_table", "connection_tables", "path_table", "path_words", "point_table"]
@@ -55,8 +55,8 @@ def point_table(connection: Connection) -> Table:
     return Table(
         "points",
         "The points",
-        f"{connection.quantity} in float64. The lowest pass is over all chains of known paths, to whichever other point "
-        "is reached first; as any path found, it is an upper bound.",
+        f"{connection.quantity} in float64. The lowest pass is over all chains of known paths, to whichever other "
+        "point is reached first; as any path found, it is an upper bound.",
         (
             Column("point", "Point"),
             *(Column(axis, axis, "", ".6g") for axis in axes),

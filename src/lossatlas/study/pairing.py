@@ -18,7 +18,8 @@ from lossatlas.core.randomness import generator
 from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths import LinearPathFinder, PathFinder
-from lossatlas.paths.averaging import Averaging, Buffers, averaging
+from lossatlas.paths.averaging import Averaging, averaging
+from lossatlas.paths.refreshed import Buffers
 from lossatlas.study.connection import AlignmentSummary, PathName, Route
 from lossatlas.study.store import Piece, Store
 
