@@ -44,7 +44,15 @@ finders.add("string", StringPathFinder, "string method with a climbing image")
 finders.add("autoneb", AutoNEBPathFinder, "nudged elastic band that adds images where segments are poor")
 
 
-def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "auto", **options: Any) -> Path:
+def find(
+    landscape: Landscape,
+    start: Tensor,
+    end: Tensor,
+    *,
+    method: str = "auto",
+    initial: Tensor | None = None,
+    **options: Any,
+) -> Path:
     """Find a path between two points.
 
     Args:
@@ -52,6 +60,7 @@ def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "aut
         start: ``(d,)``, t = 0.
         end: ``(d,)``, t = 1.
         method: one of ``finders``.
+        initial: ``(m, d)``, a first guess with both ends; default: the straight line.
         options: of that finder, such as ``points=101``.
 
     Returns:
@@ -71,4 +80,4 @@ def find(landscape: Landscape, start: Tensor, end: Tensor, *, method: str = "aut
     """
     factory = finders[method]
     check_options(f"path finder '{method}'", options, option_names(factory) or options)
-    return factory(**options).find(landscape, start, end)
+    return factory(**options).find(landscape, start, end, initial=initial)

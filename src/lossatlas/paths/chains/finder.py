@@ -53,7 +53,7 @@ class ChainFinder(PathFinder):
     force_tolerance: float = 0.02
     climb: bool = True
     climb_from: float = 1.0
-    step_error: float = 0.1
+    step_error: float = 0.2
     starts: int = 1
     amplitude: float = 0.3
     escapes: int | None = None
