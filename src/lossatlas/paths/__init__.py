@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.auto import AutoPathFinder
 from lossatlas.paths.averaging import Averaging, averaging
 from lossatlas.paths.chains import AutoNEBPathFinder, NEBPathFinder, StringPathFinder
+from lossatlas.paths.curves import CurvePathFinder, FourierPathFinder
 from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
@@ -23,7 +25,9 @@ __all__ = [
     "AutoNEBPathFinder",
     "AutoPathFinder",
     "Averaging",
+    "CurvePathFinder",
     "Descent",
+    "FourierPathFinder",
     "LinearPathFinder",
     "NEBPathFinder",
     "PathFinder",
@@ -42,6 +46,14 @@ finders.add("linear", LinearPathFinder, "the straight line; nothing is optimized
 finders.add("neb", NEBPathFinder, "climbing-image nudged elastic band with improved tangents")
 finders.add("string", StringPathFinder, "string method with a climbing image")
 finders.add("autoneb", AutoNEBPathFinder, "nudged elastic band that adds images where segments are poor")
+finders.add("fourier", FourierPathFinder, "sine series, relaxed until converged")
+finders.add(
+    "fourier-published",
+    partial(FourierPathFinder, method="published"),
+    "sine series, the method of Yu & Morozov 2026 as published",
+)
+finders.add("bezier", partial(CurvePathFinder, basis="bezier"), "Bezier curve, relaxed until converged")
+finders.add("polychain", partial(CurvePathFinder, basis="polychain"), "polygonal chain, relaxed until converged")
 
 
 def find(

@@ -1,0 +1,125 @@
+"""Curves between networks: lower than the published method's at the same price, and honest about the price."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossatlas.landscape import NetworkLandscape
+from lossatlas.paths import CurvePathFinder, FourierPathFinder, PathFinder
+from lossatlas.paths.curves.stochastic import StochasticSearch
+from lossatlas.problems import Problem
+from lossatlas.training import train
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Problem, Tensor]:
+    """A small perceptron that has learnt two spirals perfectly, six times."""
+    draw = torch.Generator().manual_seed(0)
+    radius = torch.rand(64, 1, generator=draw) * 2 + 0.3
+    side = (torch.arange(64) % 2)[:, None]
+    angle = 1.5 * radius + math.pi * side
+    inputs = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+    data = (inputs, side[:, 0])
+    problem = Problem(
+        "spirals",
+        lambda: nn.Sequential(nn.Linear(2, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 2)),
+        F.cross_entropy,
+        train=data,
+        test=data,
+    )
+    return problem, train(problem, "lbfgs-gss", replicas=6, iterations=150).train.weights
+
+
+def _barriers(finder: PathFinder, problem: Problem, weights: Tensor) -> list[float]:
+    paths = finder.find_many(problem.train, weights[0::2], weights[1::2])
+    return [max(path.barrier, 1e-6) for path in paths]
+
+
+@pytest.mark.parametrize("basis", ["fourier", "bezier", "polychain"])
+def test_lower_than_published_at_a_fifth_of_its_price(small: tuple[Problem, Tensor], basis: str) -> None:
+    problem, weights = small
+    published = _barriers(FourierPathFinder(method="published", points=21), problem, weights)
+    converged = _barriers(CurvePathFinder(basis=basis, points=21, budget=420, batch_size=32), problem, weights)
+    for worse, better in zip(published, converged, strict=True):
+        assert better < worse / 2
+
+
+def test_the_price_is_counted_in_full_passes(small: tuple[Problem, Tensor]) -> None:
+    problem, weights = small
+    path = FourierPathFinder(budget=40, batch_size=16, per_step=5, tolerance=None).find(problem.train, *weights[:2])
+    assert path.status == "iteration limit"
+    assert path.evaluations["gradients"] == pytest.approx(40)
+    assert path.history is not None
+    assert len(path.history["height"]) == 32  # 5 points on 16 of 64 samples: 1.25 passes per step
+    whole = FourierPathFinder(budget=40, batch_size=64, per_step=5, tolerance=None).find(problem.train, *weights[:2])
+    assert whole.evaluations["gradients"] == 40
+    assert len(whole.history["height"]) == 8 if whole.history is not None else False
+
+
+def test_a_pair_does_not_notice_its_companions(small: tuple[Problem, Tensor]) -> None:
+    problem, weights = small
+    finder = FourierPathFinder(budget=60, batch_size=16, tolerance=None, points=11)
+    together = finder.find_many(problem.train, weights[0::2], weights[1::2])
+    alone = finder.find_many(problem.train, weights[4:5], weights[5:6], numbers=[2])[0]
+    torch.testing.assert_close(alone.loss, together[2].loss, rtol=1e-3, atol=1e-4)
+    again = FourierPathFinder(budget=60, batch_size=16, tolerance=None, points=11, seed=1)
+    other = again.find_many(problem.train, weights[4:5], weights[5:6], numbers=[2])[0]
+    assert float((alone.loss - other.loss).abs().max()) > 1e-3
+
+
+def test_a_flat_path_stops_the_search(small: tuple[Problem, Tensor]) -> None:
+    problem, weights = small
+    near = weights[0] + 0.01 * torch.randn(weights.shape[1], generator=torch.Generator().manual_seed(3))
+    finder = FourierPathFinder(budget=500, flat=0.3, points=11)
+    easy, far = finder.find_many(problem.train, weights[0].expand(2, -1), torch.stack([near, weights[1]]))
+    assert far.status == "converged"
+    assert far.evaluations["gradients"] < 500
+    straight = FourierPathFinder(budget=0, points=11).find(problem.train, weights[0], weights[1])
+    assert straight.status == "iteration limit"
+    assert straight.stretch == pytest.approx(1, abs=1e-5)
+    assert far.barrier < 0.4 * straight.barrier
+    assert easy.barrier < 0.01
+
+
+def test_a_network_that_overflows_keeps_its_last_finite_curve() -> None:
+    data = (torch.ones(8, 1), torch.zeros(8, dtype=torch.int64))
+    model = nn.Linear(1, 2, bias=False)
+    landscape = NetworkLandscape(
+        model, lambda out, _: torch.where(out[:, 0] > 0.55, torch.nan, -out[:, 0]).mean(), data
+    )
+    ends = torch.tensor([[0.0, -1.0], [0.0, 1.0]])
+    path = FourierPathFinder(budget=2000, tolerance=None, learning_rate=0.05).find(landscape, *ends)
+    assert path.status == "not finite"
+    assert path.curve is not None
+    assert bool(path.curve.coefficients.isfinite().all())
+    assert float(path.curve.coefficients.abs().max()) > 0.1
+    assert path.evaluations["gradients"] < 2000
+
+
+def test_late_points_are_drawn_where_the_loss_is_high() -> None:
+    search = StochasticSearch(
+        rate=1, falloff=1, budget=1, batch_size=None, per_step=5000, late=1, flat=0, points=3, seed=0
+    )
+    memory = torch.zeros(1, 50, dtype=torch.float64)
+    memory[0, 10:15] = 4.0
+    memory[0, 30] = math.nan
+    draws = [torch.Generator().manual_seed(0)]
+    t = search._draw(draws, memory, late=True)[0]
+    high = ((t >= 0.2) & (t < 0.3)).double().mean()
+    assert float(high) == pytest.approx(0.5 + 0.5 * 0.1, abs=0.01)  # half by loss, half anywhere
+    even = search._draw(draws, memory, late=False)[0]
+    assert bool(((even * 5000).long() == torch.arange(5000)).all())
+
+
+def test_networks_without_samples_are_searched_too() -> None:
+    from lossatlas.landscape import get
+
+    toy = get("paper-toy")
+    path = CurvePathFinder(strategy="network", saddle=False).find(toy, *toy.ends)
+    assert path.height < 0.75
+    assert path.evaluations["gradients"] == 5100
