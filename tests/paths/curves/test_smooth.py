@@ -163,6 +163,8 @@ def test_refusals() -> None:
         CurvePathFinder(basis="linear")
     with pytest.raises(ConfigurationError, match="did you mean 'smooth'"):
         CurvePathFinder(strategy="smoth")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="use fewer coefficients"):
+        CurvePathFinder(basis="bezier", coefficients=60)
     with pytest.raises(InputError, match="late as a part"):
         CurvePathFinder(late=2.0)
     with pytest.raises(InputError, match="budget as a finite number of at least 0"):

@@ -23,7 +23,7 @@ class Adam:
 
     Example:
         >>> adam = Adam(torch.zeros(1, 1, 2))
-        >>> adam.step(torch.tensor([[[3.0, -0.5]]]))
+        >>> adam.step(torch.tensor([[[3.0, -0.5]]])).round(decimals=3)
         tensor([[[-1.,  1.]]])
     """
 

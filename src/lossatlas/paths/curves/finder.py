@@ -93,6 +93,7 @@ class CurvePathFinder(PathFinder):
             check_number(name, getattr(self, name), positive=False)
         if not 0 <= self.late <= 1:
             raise InputError(f"expected late as a part of the search from 0 to 1, got {self.late}")
+        Modes.of(self.basis, self.coefficients)  # refuses more functions than float64 can tell apart
 
     @property
     def rows_at_once(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -41,6 +42,7 @@ class Modes:
     kinked: bool
 
     @classmethod
+    @lru_cache(maxsize=32)
     def of(cls, basis: str, count: int) -> Modes:
         """Find the modes of a family of ``count`` functions.
 

@@ -18,7 +18,7 @@ from lossatlas.paths.finder import Ends, Search, Status
 
 __all__ = ["SmoothSearch"]
 
-# Figures chosen on the landscapes with known passes; see docs/paths.md.
+# Chosen on the landscapes with known passes.
 _SHARPNESS = 50.0  # β at last: points 1/50 of the height below the top count 1/e of it
 _FIRST_CYCLE = 80  # steps until the learning rate has fallen for the first time
 _LOWEST_RATE = 0.01
