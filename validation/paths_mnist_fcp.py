@@ -24,9 +24,10 @@ IMAGES = 6000
 PAIRS = 5
 EPOCHS = 100
 ITERATIONS = 300
+FLOOR = 1e-6
 FINDERS = {
-    "published": FourierPathFinder(method="published", tolerance=None),
-    "converged": FourierPathFinder(tolerance=None),
+    "published": FourierPathFinder(method="published", tolerance=0),
+    "converged": FourierPathFinder(tolerance=0),
 }
 
 
@@ -51,6 +52,7 @@ def main() -> None:
     ends = torch.cat([w[1::2] for w in weights.values()])
     document: dict[str, object] = {
         "images": IMAGES,
+        "floor_of_barriers_in_factors": FLOOR,
         "training": trained,
         "numerics": problem.train.numerics.to_json(),
         "finders": {name: repr(finder) for name, finder in FINDERS.items()},
@@ -64,7 +66,8 @@ def main() -> None:
     for i, name in enumerate(weights):
         part = slice(i * PAIRS, (i + 1) * PAIRS)
         published, converged = found["published"][part], found["converged"][part]
-        factors = [a / b for a, b in zip(published, converged, strict=True)]
+        # A path on which nothing is above the higher end has the barrier 0; FLOOR is what a factor can see.
+        factors = [max(a, FLOOR) / max(b, FLOOR) for a, b in zip(published, converged, strict=True)]
         document[name] = {
             "training_loss": problem.train.to(dtype=torch.float64).value(weights[name].double()).tolist(),
             "barriers_published": published,

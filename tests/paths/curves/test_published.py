@@ -23,7 +23,7 @@ NOTEBOOK: dict[str, Any] = {
     "noise": 1.0,
     "objective": "squared loss",
     "keep": "lowest total",
-    "tolerance": None,
+    "tolerance": 0,
     "saddle": False,
 }
 
@@ -77,7 +77,7 @@ def test_the_gradient_is_that_of_the_objective(length: Any, q: int, objective: A
         length=length,
         objective=objective,
         keep="last",
-        tolerance=None,
+        tolerance=0,
         saddle=False,
     )
     path = finder.find(toy, *toy.ends)
@@ -144,7 +144,9 @@ def test_a_loss_that_stops_being_finite() -> None:
         lambda x: torch.where(x[1] < -0.05, torch.nan, 1 + x[1]) + (x[0] ** 2 - 1) ** 2, dim=2
     )
     ends = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    path = find(wall, *ends, method="fourier-published", steps=50, learning_rate=0.02, keep="last", coefficients=1)
+    path = find(
+        wall, *ends, method="fourier-published", steps=50, learning_rate=0.02, keep="last", coefficients=1, saddle=False
+    )
     assert path.status == "not finite"
     assert path.curve is not None
     assert 0 < path.evaluations["gradients"] < 50 * 51

@@ -94,7 +94,7 @@ def test_scale_and_place_do_not_matter() -> None:
 def test_a_pair_does_not_notice_its_companions_and_stops_alone() -> None:
     landscape = la.landscape.get("muller-brown")
     a, b, c = (m.x for name in "ABC" for m in landscape.minima if m.name == name)
-    finder = FourierPathFinder(saddle=False, tolerance=None, budget=2000)
+    finder = FourierPathFinder(saddle=False, tolerance=0, budget=2000)
     together = finder.find_many(landscape, torch.stack([a, c, c]), torch.stack([b, b, a]))
     alone = finder.find_many(landscape, c[None], b[None], numbers=[1])[0]
     torch.testing.assert_close(alone.loss, together[1].loss, rtol=1e-6, atol=1e-6)

@@ -50,14 +50,14 @@ def _barriers(finder: PathFinder, problem: Problem, weights: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def published(small: tuple[Problem, Tensor]) -> Tensor:
     """Barriers of the published method, for 2 100 gradients."""
-    return _barriers(FourierPathFinder(method="published", points=21, tolerance=None), *small)
+    return _barriers(FourierPathFinder(method="published", points=21, tolerance=0), *small)
 
 
 @pytest.mark.parametrize("basis", ["fourier", "bezier", "polychain"])
 def test_lower_than_published_at_a_fifth_of_its_price(
     small: tuple[Problem, Tensor], published: Tensor, basis: str
 ) -> None:
-    finder = CurvePathFinder(basis=basis, points=21, budget=420, batch_size=32, tolerance=None)
+    finder = CurvePathFinder(basis=basis, points=21, budget=420, batch_size=32, tolerance=0)
     converged = _barriers(finder, *small)
     # The bar is the geometric mean: where the published path is flat already, a fifth of the price can be too little.
     assert float((published / converged.clamp(min=1e-6)).log().mean().exp()) > 3
@@ -66,23 +66,23 @@ def test_lower_than_published_at_a_fifth_of_its_price(
 
 def test_the_price_is_counted_in_full_passes(small: tuple[Problem, Tensor]) -> None:
     problem, weights = small
-    path = FourierPathFinder(budget=40, batch_size=16, per_step=5, tolerance=None).find(problem.train, *weights[:2])
+    path = FourierPathFinder(budget=40, batch_size=16, per_step=5, tolerance=0).find(problem.train, *weights[:2])
     assert path.status == "iteration limit"
     assert path.evaluations["gradients"] == pytest.approx(40)
     assert path.history is not None
     assert len(path.history["height"]) == 32  # 5 points on 16 of 64 samples: 1.25 passes per step
-    whole = FourierPathFinder(budget=40, batch_size=64, per_step=5, tolerance=None).find(problem.train, *weights[:2])
+    whole = FourierPathFinder(budget=40, batch_size=64, per_step=5, tolerance=0).find(problem.train, *weights[:2])
     assert whole.evaluations["gradients"] == 40
     assert len(whole.history["height"]) == 8 if whole.history is not None else False
 
 
 def test_a_pair_does_not_notice_its_companions(small: tuple[Problem, Tensor]) -> None:
     problem, weights = small
-    finder = FourierPathFinder(budget=60, batch_size=16, tolerance=None, points=11)
+    finder = FourierPathFinder(budget=60, batch_size=16, tolerance=0, points=11)
     together = finder.find_many(problem.train, weights[0::2], weights[1::2])
     alone = finder.find_many(problem.train, weights[4:5], weights[5:6], numbers=[2])[0]
     torch.testing.assert_close(alone.loss, together[2].loss, rtol=1e-3, atol=1e-6)
-    again = FourierPathFinder(budget=60, batch_size=16, tolerance=None, points=11, seed=1)
+    again = FourierPathFinder(budget=60, batch_size=16, tolerance=0, points=11, seed=1)
     other = again.find_many(problem.train, weights[4:5], weights[5:6], numbers=[2])[0]
     assert float((alone.loss - other.loss).abs().max()) > 1e-5
 
@@ -108,7 +108,7 @@ def test_a_network_that_overflows_keeps_its_last_finite_curve() -> None:
         model, lambda out, _: torch.where(out[:, 0] > 0.55, torch.nan, -out[:, 0]).mean(), data
     )
     ends = torch.tensor([[0.0, -1.0], [0.0, 1.0]])
-    path = FourierPathFinder(budget=2000, tolerance=None, learning_rate=0.05).find(landscape, *ends)
+    path = FourierPathFinder(budget=2000, tolerance=0, learning_rate=0.05).find(landscape, *ends)
     assert path.status == "not finite"
     assert path.curve is not None
     assert bool(path.curve.coefficients.isfinite().all())

@@ -100,6 +100,10 @@ class CurvePathFinder(PathFinder):
         """Points looked at, and three tensors of coefficients."""
         return self.points + 4 * self.coefficients
 
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """The budget."""
+        return float(self.budget)
+
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Relax all pairs together with the search that fits the landscape."""
         modes = Modes.of(self.basis, self.coefficients)

@@ -113,6 +113,12 @@ class FourierPathFinder(PathFinder):
         """Points, their gradients and the tensors of coefficients."""
         return self.points + 4 * self.coefficients
 
+    def expected_gradients(self, landscape: Landscape) -> float:
+        """The budget, or steps times points."""
+        if self.method == "converged":
+            return self._converged().expected_gradients(landscape)
+        return float(self._published().steps * self.points)
+
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Relax all pairs with the chosen method."""
         if self.method == "converged":
@@ -123,7 +129,7 @@ class FourierPathFinder(PathFinder):
     def _converged(self) -> CurvePathFinder:
         names = ("points", "tolerance", "saddle", "seed", "coefficients", "learning_rate", *_CONVERGED)
         given: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return CurvePathFinder(**{**given, "tolerance": self.tolerance, "basis": "fourier"})
+        return CurvePathFinder(basis="fourier", **given)
 
     def _published(self) -> PublishedSearch:
         return PublishedSearch(
