@@ -12,7 +12,8 @@ from lossatlas.landscape.contract import Landscape
 from lossatlas.paths import PathFinder, finders
 
 # Names under which finders limit their work, and a small one.
-_LIMITS = ("iterations", "steps")
+_LIMITS = ("iterations", "budget", "steps")
+_STEP_OF_A_CURVE = 11  # gradients of a converged curve's step on an energy
 
 
 def accepts(name: str, option: str) -> bool:
@@ -22,6 +23,8 @@ def accepts(name: str, option: str) -> bool:
 
 def limit_of(name: str) -> str | None:
     """The option that limits a finder's work."""
+    if name == "fourier-published":  # it shares its options with the converged method
+        return "steps"
     return next((option for option in _LIMITS if accepts(name, option)), None)
 
 
@@ -30,7 +33,7 @@ def small(name: str, limit: int = 30, **options: Any) -> PathFinder:
     chosen = {"saddle": False, **options}
     limited = limit_of(name)
     if limited is not None:
-        chosen.setdefault(limited, limit)
+        chosen.setdefault(limited, limit * _STEP_OF_A_CURVE if limited == "budget" else limit)
     return finders[name](**chosen)
 
 

@@ -37,7 +37,7 @@ class CurvePathFinder(PathFinder):
             None: 0.05 for networks, 0.1 for smooth energies.
         falloff: the learning rate of a mode of n half waves is n to the power of minus this; None: 1.5 and 1.
         per_step: points of the curve per step; None: 5 and 10.
-        batch_size: samples per mini-batch of networks; None: an eighth of the data, at least 64.
+        batch_size: samples per mini-batch of networks; None: a sixteenth of the data, at least 32.
         late: part of a network's search, at its end, in which points are drawn where the loss is high.
         flat: a network's path has converged when its barrier is at most this fraction of the straight line's.
         force: a smooth path has converged when, at its highest point, the gradient across it times the distance of

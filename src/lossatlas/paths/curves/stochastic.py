@@ -36,7 +36,7 @@ class StochasticSearch:
         rate: learning rate of the slowest mode, in units of the root mean square difference of the ends' coordinates.
         falloff: how the learning rate falls with the frequency.
         budget: gradients per pair, in full-batch units.
-        batch_size: samples per mini-batch, shared by all pairs; None: an eighth of the data, at least 64.
+        batch_size: samples per mini-batch, shared by all pairs; None: a sixteenth of the data, at least 32.
         per_step: points of each curve per step.
         late: part of the search, at its end, in which t is drawn where the loss is high.
         flat: a pair has converged when its barrier, at ``points`` even samples on the whole data, is at most this
@@ -113,7 +113,7 @@ class StochasticSearch:
         """Samples per mini-batch; None: all."""
         if samples is None:
             return None
-        wanted = self.batch_size if self.batch_size is not None else max(64, -(-samples // 8))
+        wanted = self.batch_size if self.batch_size is not None else max(32, -(-samples // 16))
         return wanted if wanted < samples else None
 
     def _draw(self, draws: list[torch.Generator], memory: Tensor, late: bool) -> Tensor:
