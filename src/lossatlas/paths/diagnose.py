@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,14 +11,14 @@ from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, SupportsMetrics
-from lossatlas.paths.refine import RefinedHeight, refine_height
+from lossatlas.paths.refine import refine_height
 from lossatlas.paths.saddle import finish_saddle
 
 __all__ = ["diagnose", "resolution"]
 
-# Samples on a stretch as long as the straight distance between the ends, before the resolution is doubled: networks
-# are smooth on that scale and dear, energies may have narrow features and are cheap.
-_RESOLUTION_NETWORK = 50
+# Samples on a stretch as long as the straight distance between the ends, before the resolution is doubled: losses of
+# networks are smooth on that scale and dear, energies may have narrow features and are cheap.
+_RESOLUTION_NETWORK = 25
 _RESOLUTION_ENERGY = 100
 _MOST_SAMPLES = 20_000
 # Numbers in the sampled points that are kept with a path: enough for anything that is drawn, not for networks.
@@ -94,7 +93,7 @@ def diagnose(
     if bool(broken.any()):
         status, message = "not finite", f"the loss is {_spell(loss[broken])} at t = {float(t[broken][0]):.6g}"
     elif tolerance > 0:
-        refined = _not_below(refine_height(loss_at, grid, tolerance=tolerance), t, loss)
+        refined = refine_height(loss_at, grid, known=(t, loss), tolerance=tolerance)
         evaluations["diagnostic_values"] += refined.evaluations
         if math.isnan(refined.value):
             status, message = "not finite", f"the loss is not finite at t = {refined.t:.6g}, between two samples"
@@ -142,23 +141,20 @@ def diagnose(
 
 
 def _grid(curve: Curve, t: Tensor, resolution: int) -> Tensor:
-    """Samples at equal steps of arc length, dense on the scale of the distance, together with the path's own."""
+    """The path's own samples and, unless they lie that close, others at equal steps of arc length."""
     coarse = curve.uniform(len(t))
     stretch = float(curve.arc_length(coarse)[-1]) / curve.distance if curve.distance > 0 else 1.0
     # An infinite or NaN length means infinite coefficients; the loss says so at the samples.
     wanted = resolution * stretch if math.isfinite(stretch) else 0
-    even = curve.uniform(min(max(resolution, len(t), int(wanted)), _MOST_SAMPLES) + 1)
+    widest = float(curve.arc_length(t).diff().max())
+    if widest * wanted <= stretch * curve.distance:
+        even = t
+    else:
+        even = curve.uniform(min(max(resolution, int(wanted)), _MOST_SAMPLES) + 1)
     # A chain has its maxima at its corners more often than not, and Brent's search is slow at a corner.
     corners = torch.linspace(0, 1, len(curve.coefficients) + 2, dtype=t.dtype) if curve.basis == "polychain" else t
     grid: Tensor = torch.cat([even.cpu(), t, corners]).unique()  # type: ignore[no-untyped-call]
     return grid
-
-
-def _not_below(refined: RefinedHeight, t: Tensor, loss: Tensor) -> RefinedHeight:
-    """Raise a refined height to the samples': the same point in another block of rows rounds differently."""
-    if not refined.value < float(loss.max()):
-        return refined
-    return replace(refined, value=float(loss.max()), t=float(t[loss.argmax()]))
 
 
 def _drop_beside(landscape: Landscape, x: Tensor, value: float, distance: float) -> float:

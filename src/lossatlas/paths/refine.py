@@ -32,7 +32,12 @@ class RefinedHeight:
 
 
 def refine_height(
-    loss: Callable[[Tensor], Tensor], grid: Tensor, *, tolerance: float = 1e-6, limit: int = 100_000
+    loss: Callable[[Tensor], Tensor],
+    grid: Tensor,
+    *,
+    known: tuple[Tensor, Tensor] | None = None,
+    tolerance: float = 1e-6,
+    limit: int = 100_000,
 ) -> RefinedHeight:
     """Find the maximum of a function of t that may have several.
 
@@ -43,6 +48,7 @@ def refine_height(
     Args:
         loss: ``(n,) -> (n,)``, float64.
         grid: ``(m,)``, increasing, from 0 to 1: the first samples.
+        known: some of the grid and the finite values there, which are not computed again.
         tolerance: relative.
         limit: most samples; reaching it means not converged.
 
@@ -56,8 +62,13 @@ def refine_height(
         (1.0, 0.3141, True)
     """
     t = grid.to(dtype=torch.float64, device="cpu")
-    f = loss(t)
-    count, stable, previous = len(t), 0, float("inf")
+    f = torch.full_like(t, torch.nan)
+    if known is not None:
+        f[torch.searchsorted(t, known[0].to(t))] = known[1].to(f)
+    missing = f.isnan()
+    if bool(missing.any()):
+        f[missing] = loss(t[missing])
+    count, stable, previous = int(missing.sum()), 0, float("inf")
     settled: set[float] = set()
     while True:
         broken = ~f.isfinite()
