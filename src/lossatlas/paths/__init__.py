@@ -20,6 +20,7 @@ from lossatlas.paths.linear import LinearPathFinder
 from lossatlas.paths.refreshed import refreshed_line
 from lossatlas.paths.registry import finders
 from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descent
+from lossatlas.paths.schedule import SpanningTree, all_pairs, random_pairs
 
 __all__ = [
     "AutoNEBPathFinder",
@@ -31,12 +32,15 @@ __all__ = [
     "LinearPathFinder",
     "NEBPathFinder",
     "PathFinder",
+    "SpanningTree",
     "StringPathFinder",
+    "all_pairs",
     "averaging",
     "diagnose",
     "find",
     "finders",
     "follow_minimum_mode",
+    "random_pairs",
     "refreshed_line",
     "steepest_descent",
 ]
