@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lossatlas.core.curve import Curve
@@ -97,6 +97,7 @@ def test_functions_that_are_not_independent_are_refused() -> None:
 
 
 @given(place=st.floats(0.15, 0.85), height=st.floats(-3, 3), bend=st.floats(0.5, 9))
+@example(place=0.5078125, height=0.0, bend=1.0)  # so near a sample that its other neighbour seems as high
 @settings(max_examples=30, deadline=None)
 def test_the_top_of_a_parabola_is_exact(place: float, height: float, bend: float) -> None:
     t = torch.tensor([[0.0, 0.1, 0.4, 0.5, 0.95, 1.0]], dtype=torch.float64)

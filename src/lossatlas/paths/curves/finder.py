@@ -35,7 +35,7 @@ class CurvePathFinder(PathFinder):
         budget: gradients per pair, in full-batch units; 0 gives the start back.
         learning_rate: of the slowest mode, in units of the root mean square difference of the ends' coordinates;
             None: 0.05 for networks, 0.1 for smooth energies.
-        falloff: the learning rate of a mode of n half waves is n to the power of minus this; None: 1.5 and 1.
+        falloff: the learning rate of a mode of n half waves is n to the power of minus this.
         per_step: points of the curve per step; None: 5 and 10.
         batch_size: samples per mini-batch of networks; None: a sixteenth of the data, at least 32.
         late: part of a network's search, at its end, in which points are drawn where the loss is high.
@@ -66,7 +66,7 @@ class CurvePathFinder(PathFinder):
     strategy: Strategy = "auto"
     budget: float = 5100
     learning_rate: float | None = None
-    falloff: float | None = None
+    falloff: float = 1.5
     per_step: int | None = None
     batch_size: int | None = None
     late: float = 0.2
@@ -114,7 +114,7 @@ class CurvePathFinder(PathFinder):
     def _stochastic(self) -> StochasticSearch:
         return StochasticSearch(
             rate=_or(self.learning_rate, 0.05),
-            falloff=_or(self.falloff, 1.5),
+            falloff=self.falloff,
             budget=self.budget,
             batch_size=self.batch_size,
             per_step=self.per_step or 5,
@@ -127,7 +127,7 @@ class CurvePathFinder(PathFinder):
     def _smooth(self) -> SmoothSearch:
         return SmoothSearch(
             rate=_or(self.learning_rate, 0.1),
-            falloff=_or(self.falloff, 1.0),
+            falloff=self.falloff,
             budget=self.budget,
             per_step=self.per_step or 10,
             perturbation=self.perturbation,

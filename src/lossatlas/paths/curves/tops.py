@@ -7,8 +7,6 @@ from torch import Tensor
 
 __all__ = ["highest"]
 
-_FINE = 16  # places looked at between two samples
-
 
 def highest(t: Tensor, loss: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     """Where cubic Hermite interpolation of each row is highest.
@@ -31,23 +29,18 @@ def highest(t: Tensor, loss: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         >>> place, height
         (tensor([0.5000], dtype=torch.float64), tensor([0.2500], dtype=torch.float64))
     """
-    width = t.diff(dim=1)[..., None]
-    u = torch.linspace(0, 1, _FINE + 1, dtype=t.dtype, device=t.device)
-    left, right = loss[:, :-1, None], loss[:, 1:, None]
-    a, b = slope[:, :-1, None] * width, slope[:, 1:, None] * width
+    width = t.diff(dim=1)
+    left, right = loss[:, :-1], loss[:, 1:]
+    a, b = slope[:, :-1] * width, slope[:, 1:] * width
     cubic, square = a + b - 2 * (right - left), 3 * (right - left) - 2 * a - b
-    value = ((cubic * u + square) * u + a) * u + left
-    # The exact maximum of the best cubic: the root of its derivative with a negative second derivative.
-    flat = value.flatten(1)
-    best = flat.argmax(1)
-    piece = best // (_FINE + 1)
-    row = torch.arange(len(t), device=t.device)
-    c, q, s, base = (x[row, piece, 0] for x in (cubic, square, a, left))
-    root = (q * q - 3 * c * s).clamp(min=0).sqrt()
-    # -s / (q - root) is the maximum without cancellation where c is small and q negative.
-    down = q - root
-    exact = torch.where(down < 0, -s / torch.where(down < 0, down, -torch.ones_like(down)), u[best % (_FINE + 1)])
-    exact = torch.where((exact >= 0) & (exact <= 1), exact, u[best % (_FINE + 1)])
-    height = ((c * exact + q) * exact + s) * exact + base
-    place = t[row, piece] + exact * width[row, piece, 0]
-    return place, height
+    # Where the derivative of each piece is zero and its second derivative negative; -a / (square - root) instead of
+    # (root - square) / (3 cubic) loses no digits where the piece is nearly a parabola.
+    root = (square * square - 3 * cubic * a).clamp(min=0).sqrt()
+    down = square - root
+    inner = torch.where(down < 0, -a / torch.where(down < 0, down, -torch.ones_like(down)), 0.0).clamp(0, 1)
+    # A piece without a maximum inside is highest at one of its samples.
+    u = torch.stack([torch.zeros_like(inner), inner, torch.ones_like(inner)], dim=-1)
+    value = ((cubic[..., None] * u + square[..., None]) * u + a[..., None]) * u + left[..., None]
+    best = value.flatten(1).argmax(1)
+    row, piece = torch.arange(len(t), device=t.device), best // 3
+    return t[row, piece] + u.flatten(1)[row, best] * width[row, piece], value.flatten(1)[row, best]
