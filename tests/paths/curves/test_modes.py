@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import CubicHermiteSpline
 
 from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
@@ -96,11 +97,28 @@ def test_functions_that_are_not_independent_are_refused() -> None:
         Modes.of("bezier", 60)
 
 
+@example(place=0.5078125, height=0.0, bend=1.0)
 @given(place=st.floats(0.15, 0.85), height=st.floats(-3, 3), bend=st.floats(0.5, 9))
 @example(place=0.5078125, height=0.0, bend=1.0)  # so near a sample that its other neighbour seems as high
 @settings(max_examples=30, deadline=None)
 def test_the_top_of_a_parabola_is_exact(place: float, height: float, bend: float) -> None:
+    # Place .5078125: just beyond a sample, whose other side is as high there.
     t = torch.tensor([[0.0, 0.1, 0.4, 0.5, 0.95, 1.0]], dtype=torch.float64)
     found, value = highest(t, height - bend * (t - place) ** 2, -2 * bend * (t - place))
     assert float(found) == pytest.approx(place, abs=1e-7)
     assert float(value) == pytest.approx(height, abs=1e-10)
+
+
+@given(
+    heights=st.lists(st.floats(-2, 2), min_size=4, max_size=4),
+    slopes=st.lists(st.floats(-20, 20), min_size=4, max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_top_is_that_of_scipys_hermite_spline(heights: list[float], slopes: list[float]) -> None:
+    t = [0.0, 0.3, 0.4, 1.0]
+    rows = [torch.tensor([x], dtype=torch.float64) for x in (t, heights, slopes)]
+    place, value = highest(*rows)
+    spline = CubicHermiteSpline(t, heights, slopes)
+    assert float(value) == pytest.approx(float(spline(float(place))), abs=1e-9)
+    dense = spline(torch.linspace(0, 1, 4001, dtype=torch.float64).numpy())
+    assert dense.max() <= float(value) + 1e-9

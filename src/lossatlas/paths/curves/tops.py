@@ -30,17 +30,17 @@ def highest(t: Tensor, loss: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([0.5000], dtype=torch.float64), tensor([0.2500], dtype=torch.float64))
     """
     width = t.diff(dim=1)
-    left, right = loss[:, :-1], loss[:, 1:]
+    low, high = loss[:, :-1], loss[:, 1:]
     a, b = slope[:, :-1] * width, slope[:, 1:] * width
-    cubic, square = a + b - 2 * (right - left), 3 * (right - left) - 2 * a - b
-    # Where the derivative of each piece is zero and its second derivative negative; -a / (square - root) instead of
-    # (root - square) / (3 cubic) loses no digits where the piece is nearly a parabola.
-    root = (square * square - 3 * cubic * a).clamp(min=0).sqrt()
-    down = square - root
-    inner = torch.where(down < 0, -a / torch.where(down < 0, down, -torch.ones_like(down)), 0.0).clamp(0, 1)
-    # A piece without a maximum inside is highest at one of its samples.
-    u = torch.stack([torch.zeros_like(inner), inner, torch.ones_like(inner)], dim=-1)
-    value = ((cubic[..., None] * u + square[..., None]) * u + a[..., None]) * u + left[..., None]
-    best = value.flatten(1).argmax(1)
-    row, piece = torch.arange(len(t), device=t.device), best // 3
-    return t[row, piece] + u.flatten(1)[row, best] * width[row, piece], value.flatten(1)[row, best]
+    # L(u) = c u³ + q u² + a u + low on every piece, u from 0 to 1.
+    c, q = a + b - 2 * (high - low), 3 * (high - low) - 2 * a - b
+    root = (q * q - 3 * c * a).clamp(min=0).sqrt()
+    # The zero of the derivative at which the second one is negative, in the form that does not cancel.
+    one = torch.ones_like(q)
+    falls, rises = root - q, torch.where(c < 0, c, -one)
+    inner = torch.where(q > 0, (-q - root) / (3 * rises), a / torch.where(falls > 0, falls, one))
+    u = torch.stack([0 * one, torch.where((inner > 0) & (inner < 1), inner, 0.0), one], dim=2)
+    value = ((c[..., None] * u + q[..., None]) * u + a[..., None]) * u + low[..., None]
+    place = t[:, :-1, None] + u * width[..., None]
+    height, best = value.flatten(1).max(1)
+    return place.flatten(1).gather(1, best[:, None])[:, 0], height
