@@ -106,6 +106,11 @@ def test_known_minima_by_name_all_pairs_and_a_tree(run, tmp_path):
     assert (tmp_path / "p" / "figures" / "disconnectivity.png").exists()
 
 
+def test_an_end_that_is_no_minimum_is_told(run, tmp_path):
+    outcome = run("connect", "A", "0.3,0.3", "--problem", "muller-brown", "--method", "linear", "--out", tmp_path / "o")
+    assert "Note: B is not a minimum: the loss falls from" in outcome.out
+
+
 def test_checkpoints_of_networks(run, tmp_path, checkpoints):
     outcome = run(
         "connect", checkpoints / "a.pt", checkpoints / "b.npy", "--problem", "fcp", "--method", "linear", "--set",
@@ -182,7 +187,7 @@ MB = ["--problem", "muller-brown", "--method", "linear", "--out", "o"]
         (["connect", *MB], "at least two points, got 0"),
         (["connect", "A", *MB], "at least two points, got 1"),
         (["connect", "A", "A", *MB], "different label"),
-        (["connect", "0.5,0", "0.50,0", *MB], "the same weights"),
+        (["connect", "0.5,0", "0.50,0", *MB], "at one place"),
         (["connect", "A", "Q", *MB], "use one of: A, B, C"),
         (["connect", "A", "", *MB], "expected a minimum of"),
         (["connect", "0.5,0,1", "A", *MB], "expected 2 coordinates for a point of 'muller-brown', got 3"),

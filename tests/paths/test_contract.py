@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from path_finders import Counting, accepts, limit_of, small
 from torch import Tensor
 
 import lossatlas as la
+from lossatlas.core.errors import InputError
 from lossatlas.paths import finders
 
 EVERY = pytest.mark.parametrize("name", list(finders))
@@ -52,6 +55,7 @@ def test_identical_ends(name: str) -> None:
     assert path.stretch == 1
     assert path.converged
     assert path.evaluations["gradients"] == 0
+    assert path.method == (name if name != "curve" else "fourier")
     # Beside other pairs too.
     both = small(name).find_many(landscape, torch.stack([start, start]), torch.stack([start, end]))
     assert [p.length > 0 for p in both] == [False, True]
@@ -201,3 +205,48 @@ def test_a_search_is_told_by_its_history() -> None:
     assert len(path.history["height"]) * (len(path.t) - 2) + 1 == path.evaluations["gradients"]
     assert float(path.history["force"][-1]) <= 0.02
     assert float(path.history["height"][0]) > float(path.history["height"][-1])
+
+
+@EVERY
+@pytest.mark.parametrize(("option", "value"), [("tolerance", "x"), ("seed", "x"), ("seed", 1.5), ("saddle", "yes")])
+def test_options_of_another_type_are_refused(name: str, option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"expected .*{option}.*got {value!r}"):
+        finders[name](**{option: value})
+
+
+@EVERY
+def test_guesses_that_cannot_be_are_refused(name: str) -> None:
+    landscape, start, end = muller_brown()
+    guess = torch.stack([start, start * torch.nan, end])
+    with pytest.raises(InputError, match="first guesses of finite coordinates"):
+        small(name).find(landscape, start, end, initial=guess)
+    with pytest.raises(InputError, match="take the ends from the guess"):
+        small(name).find(landscape, start, end, initial=torch.stack([start, end + 1e-9]))
+    with pytest.raises(InputError, match="torch tensor"):
+        small(name).find(landscape, start, end, initial=[start, end])  # type: ignore[arg-type]
+
+
+@EVERY
+def test_kinks_do_not_break_a_search(name: str) -> None:
+    # Its gradient jumps: models of the second order are wrong everywhere on the ridge.
+    kinks = la.landscape.from_function(
+        lambda x: (x[0].abs() - 1).abs() + (x[1] - torch.cos(2 * x[0])).abs(), dim=2, name="kinks"
+    )
+    height = math.cos(2)
+    path = finders[name]().find(kinks, *torch.tensor([[-1.0, height], [1.0, height]], dtype=torch.float64))
+    assert path.height >= 1 - 1e-9
+    assert path.saddle is None or not path.saddle.converged or path.saddle.gradient_norm < 1e-4
+
+
+@pytest.mark.parametrize("name", ["fourier", "bezier", "polychain"])
+def test_no_budget_is_told_without_figures_that_do_not_exist(name: str) -> None:
+    landscape, start, end = muller_brown()
+    assert "nan" not in finders[name](budget=0).find(landscape, start, end).message
+
+
+def test_what_rises_between_images_on_a_plateau_is_found() -> None:
+    # A narrow bump on a plane: every image of the first chain is beside it, at the same loss.
+    plane = la.landscape.from_function(lambda x: torch.relu(1 - 36 * ((x[0] - 0.17) ** 2 + (x[1] - 0.01) ** 2)) ** 2, 2)
+    ends = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    path = finders["autoneb"](points=7).find(plane, *ends)
+    assert path.height < 1e-3

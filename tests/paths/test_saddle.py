@@ -344,6 +344,26 @@ def test_the_image_step_against_dense_linear_algebra():
     assert hard[0] < -0.49
 
 
+@given(
+    curvatures=st.lists(st.floats(-1, 1).filter(lambda c: abs(c) > 0.01), min_size=2, max_size=2),
+    slopes=st.lists(st.floats(0.01, 2), min_size=2, max_size=2),
+    size=st.floats(-20, -10),
+    radius=st.floats(1e-3, 1),
+)
+def test_steps_where_the_loss_is_all_but_straight(curvatures, slopes, size, radius):
+    # As at a kink: curvatures are rounding, and the Newton step is longer than any radius.
+    step = image_step(np.array(curvatures) * 10**size, np.array(slopes), 0, radius=radius)
+    assert np.linalg.norm(step) == pytest.approx(radius, rel=1e-9)
+
+
+def test_the_image_step_of_a_straight_loss():
+    step = image_step(np.array([3.6e-15, 2.6e-15]), np.array([-1.2654214710460525, -0.62327446]), 0, radius=1e-3)
+    assert np.linalg.norm(step) == pytest.approx(1e-3)
+    assert np.linalg.norm(image_step(np.array([1e-17, -1e-17]), np.array([0.7, 0.3]), 0, radius=0.3)) == pytest.approx(
+        0.3
+    )
+
+
 def test_rigid_motions_belong_to_no_index_and_part_no_minima():
     # Three masses on springs in the plane, one spring bistable: rotation and translations cost nothing.
     def f(x: Tensor) -> Tensor:

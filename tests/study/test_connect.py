@@ -185,6 +185,15 @@ def test_another_landscape_method_or_option_is_computed_anew(minima, detour, tmp
     assert len(detour) == 3
 
 
+def test_landscapes_that_differ_only_between_two_points_are_told_apart(tmp_path):
+    def bump(height: float):
+        return from_function(lambda x: height * torch.exp(-(((x[0] - 5) / 0.03) ** 2)) + x[1] ** 2, dim=2)
+
+    ends = torch.tensor([[4.0, 0.0], [6.0, 0.0]], dtype=torch.float64)
+    found = [connect(bump(h), ends, method="linear", folder=tmp_path).routes[0].best.height for h in (1.0, 2.0)]
+    assert found == pytest.approx([1.0, 2.0])
+
+
 def test_an_interrupt_keeps_what_was_found(minima, tmp_path, monkeypatch):
     landscape, points, names = minima
     monkeypatch.setattr("lossatlas.study.connecting._BATCH_SMALL", 1)

@@ -17,7 +17,7 @@ from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import StorageError
 from lossatlas.paths.schedule import SpanningTree
-from lossatlas.report.connecting.summary import verdicts
+from lossatlas.report.connecting.summary import cautions, verdicts
 from lossatlas.study import Connection, load_connection
 from lossatlas.study import connect as find_connection
 from lossatlas.study.config import parse_options
@@ -25,6 +25,8 @@ from lossatlas.study.connection_store import check_folder
 from lossatlas.study.connection_tables import path_words
 
 __all__ = ["connect"]
+
+_TOLD = 5  # cautions on the terminal; the report has all
 
 
 @click.command(cls=PointsCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,3 +111,8 @@ def _show(found: Connection) -> None:
     print_rows(("pair", "path", "height", "barrier", "search"), rows)
     for sentence in verdicts(found):
         console.print(sentence, markup=False)
+    told = cautions(found)
+    for sentence in told[:_TOLD]:
+        console.print(f"Note: {sentence}", markup=False)
+    if len(told) > _TOLD:
+        console.print(f"Note: {len(told) - _TOLD} more in the report.", markup=False)

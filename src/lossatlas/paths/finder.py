@@ -108,12 +108,23 @@ class PathFinder(ABC):
             raise InputError(f"expected a whole number of points, got {self.points!r}")
         if self.points < 2:
             raise InputError(f"expected at least 2 points on a path, got {self.points}")
-        if not 0 <= self.tolerance < 1:
-            raise InputError(f"expected a tolerance from 0 (not refined) to below 1, got {self.tolerance}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise InputError(f"expected seed as a whole number, got {self.seed!r}")
+        if self.saddle is not None and not isinstance(self.saddle, bool):
+            raise InputError(
+                f"expected saddle as true, false or None (where the landscape is smooth), got {self.saddle!r}"
+            )
+        if not isinstance(self.tolerance, int | float) or not 0 <= self.tolerance < 1:
+            raise InputError(f"expected a tolerance from 0 (not refined) to below 1, got {self.tolerance!r}")
 
     @abstractmethod
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Find a curve for every pair, batched over pairs and over points."""
+
+    @property
+    def label(self) -> str:
+        """What a path of this finder says that it was found by."""
+        return self.name
 
     @property
     def rows_at_once(self) -> int:
@@ -149,7 +160,10 @@ class PathFinder(ABC):
             check_rows(end_point, landscape)
             if end_point.ndim != 1:
                 raise InputError(f"expected ends of shape ({landscape.dim},), got {tuple(end_point.shape)}")
-        return self.find_many(landscape, start[None], end[None], initial=None if initial is None else initial[None])[0]
+        if initial is not None:
+            check_rows(initial, landscape)
+            initial = initial[None]
+        return self.find_many(landscape, start[None], end[None], initial=initial)[0]
 
     def find_many(
         self,
@@ -179,7 +193,7 @@ class PathFinder(ABC):
         different = (pairs.start != pairs.end).any(-1)
         moving = torch.nonzero(different).flatten().tolist()
         guess = None if pairs.initial is None else pairs.initial[different]
-        found = [_stay(a) for a in pairs.start]
+        found = [replace(_stay(a), method=self.label) for a in pairs.start]
         todo = Ends(pairs.start[different], pairs.end[different], guess, tuple(pairs.numbers[i] for i in moving))
         row_bytes = landscape.dim * pairs.start.element_size() * 4
         size = max(1, _GROUP_BYTES // (row_bytes * self.rows_at_once))
@@ -232,8 +246,13 @@ def _check(
                 f"expected first guesses as ({len(starts)}, m, {landscape.dim}) with both ends, "
                 f"got {tuple(initial.shape)}"
             )
+        if not bool(initial[:, 1:-1].isfinite().all()):
+            raise InputError("expected first guesses of finite coordinates, got NaN or infinity: leave such images out")
         if not torch.equal(initial[:, 0], starts) or not torch.equal(initial[:, -1], ends):
-            raise InputError("expected first guesses that begin at the start and stop at the end, got other points")
+            raise InputError(
+                "expected first guesses that begin at the start and stop at the end, got other points: "
+                "take the ends from the guess, initial[0] and initial[-1]"
+            )
     chosen = tuple(numbers) if numbers is not None else tuple(range(len(starts)))
     if len(chosen) != len(starts):
         raise InputError(f"expected {len(starts)} numbers of pairs, got {len(chosen)}")

@@ -161,14 +161,18 @@ def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None)
         )
     names = tuple(str(i) for i in range(len(points))) if labels is None else tuple(str(label) for label in labels)
     if len(names) != len(points) or len(set(names)) < len(names):
-        raise InputError(f"expected a different label for each of {len(points)} points, got {list(names)}")
+        raise InputError(
+            f"expected a different label for each of {len(points)} points, got {list(names)}: name each point once"
+        )
     if not bool(points.isfinite().all()):
         wrong = names[int((~points.isfinite().all(1)).nonzero()[0])]
         raise InputError(f"expected finite coordinates, got NaN or infinity in '{wrong}'")
     for j in range(len(points)):
         for i in range(j):
             if torch.equal(points[i], points[j]):
-                raise InputError(f"expected different points, got '{names[i]}' and '{names[j]}' with the same weights")
+                raise InputError(
+                    f"expected different points, got '{names[i]}' and '{names[j]}' at one place: leave one out"
+                )
     return names
 
 

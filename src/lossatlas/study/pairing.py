@@ -16,7 +16,7 @@ from lossatlas.core.files import Tree, digest
 from lossatlas.core.path import Path
 from lossatlas.core.randomness import generator
 from lossatlas.landscape import NetworkLandscape
-from lossatlas.landscape.contract import Landscape
+from lossatlas.landscape.contract import AffineRows, Landscape
 from lossatlas.paths import LinearPathFinder, PathFinder
 from lossatlas.paths.averaging import Averaging, averaging
 from lossatlas.paths.refreshed import Buffers
@@ -26,7 +26,10 @@ from lossatlas.study.store import Piece, Store
 __all__ = ["Pairing", "fingerprint"]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSION = 1
+_VERSION = 2
+
+# Where the straight line of a pair is looked at to tell landscapes apart: two that agree elsewhere differ between them.
+_LOOKS = 16
 
 Pair = tuple[int, int]
 
@@ -129,9 +132,10 @@ class Pairing:
     def _paths(self, finder: PathFinder, pairs: Sequence[Pair], ends: Sequence[Tensor]) -> list[Path]:
         """One path per pair: read where stored, the others searched together."""
         starts = [self._points[i] for i, _ in pairs]
+        between = self._between(starts, ends)
         pieces = [
-            self._piece("path", finder.name, pair, start=_hash(a), end=_hash(b), finder=repr(finder))
-            for pair, a, b in zip(pairs, starts, ends, strict=True)
+            self._piece("path", finder.name, pair, start=_hash(a), end=_hash(b), between=looks, finder=repr(finder))
+            for pair, a, b, looks in zip(pairs, starts, ends, between, strict=True)
         ]
         found: dict[int, Path] = {}
         todo = []
@@ -195,6 +199,19 @@ class Pairing:
         )
 
     # ------------------------------------------------------------------ store
+    def _between(self, starts: Sequence[Tensor], ends: Sequence[Tensor]) -> list[list[str]]:
+        """Losses on the straight line of each pair, rounded, for its address; none where they are not needed."""
+        if self._store is None or self._landscape.samples is not None:  # networks differ at any point
+            return [[] for _ in starts]
+        t = (torch.arange(_LOOKS, dtype=torch.float64, device=self._landscape.device) + 0.5) / _LOOKS
+        exact = self._landscape.to(dtype=torch.float64)
+        weights = torch.stack([1 - t, t], dim=1)
+        values = []
+        for a, b in zip(starts, ends, strict=True):
+            pair = torch.stack([a, b]).double()
+            values.append(exact.value(AffineRows(torch.zeros_like(pair[0]), weights, pair)).tolist())
+        return [[f"{value:.6g}" for value in row] for row in values]
+
     def _piece(self, kind: str, label: str, pair: Pair, **inputs: Any) -> Piece:
         # Names and numbers of points are no part of it: what was found is found again in another order.
         return Piece(kind, label, {**self._base, "energies": [self._energies[k] for k in pair], **inputs})

@@ -37,6 +37,11 @@ def with_more_images(
     linear = chain.values[:-1, None] + at[..., 0] * chain.values.diff()[:, None]
     spent = replace(chain, loss_values=chain.loss_values + found.numel())
     rise = chain.values.max() - chain.values.min()
+    if not bool(rise > 0):
+        # Images that all lie on one level may hide what rises between them; below this it is rounding.
+        hidden = found.nan_to_num(nan=-torch.inf, posinf=-torch.inf).max() - chain.values.max()
+        noise = 8 * torch.finfo(found.dtype).eps * chain.values.abs().max()
+        rise = torch.where(hidden > noise, hidden, rise)
     # What is not finite or not below the chain is infinitely in need.
     above = ((found - chain.values.max()) / rise).nan_to_num(nan=torch.inf).amax(1) / hidden_height
     apart = ((found - linear).abs() / rise).nan_to_num(nan=torch.inf).amax(1) / deviation

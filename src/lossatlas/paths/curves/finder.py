@@ -91,9 +91,14 @@ class CurvePathFinder(PathFinder):
             check_number(name, getattr(self, name), positive=True)
         for name in ("budget", "falloff", "perturbation"):
             check_number(name, getattr(self, name), positive=False)
-        if not 0 <= self.late <= 1:
-            raise InputError(f"expected late as a part of the search from 0 to 1, got {self.late}")
+        if not isinstance(self.late, int | float) or not 0 <= self.late <= 1:
+            raise InputError(f"expected late as a part of the search from 0 to 1, got {self.late!r}")
         Modes.of(self.basis, self.coefficients)  # refuses more functions than float64 can tell apart
+
+    @property
+    def label(self) -> str:
+        """The family."""
+        return self.basis
 
     @property
     def rows_at_once(self) -> int:
@@ -109,7 +114,7 @@ class CurvePathFinder(PathFinder):
         modes = Modes.of(self.basis, self.coefficients)
         stochastic = self.strategy == "network" or (self.strategy == "auto" and landscape.samples is not None)
         search = self._stochastic() if stochastic else self._smooth()
-        return [replace(found, method=self.basis) for found in search.run(landscape, ends, modes)]
+        return [replace(found, method=self.label) for found in search.run(landscape, ends, modes)]
 
     def _stochastic(self) -> StochasticSearch:
         return StochasticSearch(

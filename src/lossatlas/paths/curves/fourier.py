@@ -109,6 +109,11 @@ class FourierPathFinder(PathFinder):
                 raise ConfigurationError(f"unknown {name} '{word}': {nearest(str(word), valid)}")
 
     @property
+    def label(self) -> str:
+        """Which of the two ways."""
+        return "fourier" if self.method == "converged" else "fourier-published"
+
+    @property
     def rows_at_once(self) -> int:
         """Points, their gradients and the tensors of coefficients."""
         return self.points + 4 * self.coefficients
@@ -124,7 +129,7 @@ class FourierPathFinder(PathFinder):
         if self.method == "converged":
             return self._converged().search(landscape, ends)
         modes = Modes.of("fourier", self.coefficients)
-        return [replace(found, method="fourier-published") for found in self._published().run(landscape, ends, modes)]
+        return [replace(found, method=self.label) for found in self._published().run(landscape, ends, modes)]
 
     def _converged(self) -> CurvePathFinder:
         names = ("points", "tolerance", "saddle", "seed", "coefficients", "learning_rate", *_CONVERGED)

@@ -119,6 +119,8 @@ class SmoothSearch:
         rest = torch.ones(len(crowd), dtype=torch.bool)
         last = torch.tensor([crowd.last("force", row) for row in range(len(crowd))])
         texts = [f"the budget was spent: {text}" for text in self._say(crowd, last)]
+        if not steps:
+            texts = [f"a budget below the {cost} gradients of one step: the first curve"] * len(crowd)
         self._leave(crowd, rest, "iteration limit", texts, steps * cost)
         return crowd.results()
 

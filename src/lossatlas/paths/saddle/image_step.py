@@ -58,6 +58,9 @@ def image_step(curvatures: _Floats, slopes: _Floats, mode: int, radius: float, u
     floor = max(0.0, -lowest) * (1 + 1e-12) + 1e-14 * largest
     ceiling = max(0.0, -lowest) + float(np.linalg.norm(slope)) / radius + 2e-14 * largest
     if np.linalg.norm(step(floor)) > radius:
+        # Beside a steep slope the distance to the pole is lost in rounding, and the bound with it.
+        while np.linalg.norm(step(ceiling)) > radius:
+            ceiling *= 2
         shift = brentq(lambda mu: 1 / radius - 1 / np.linalg.norm(step(mu)), floor, ceiling, xtol=1e-12 * ceiling)
         return step(float(shift))
     short = step(floor)

@@ -11,7 +11,7 @@ from lossatlas.report.wording import listing, number
 from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_tables import path_words
 
-__all__ = ["build", "verdicts"]
+__all__ = ["build", "cautions", "verdicts"]
 
 # A rise of less than this fraction of what the straight line rises is no barrier, but rounding.
 _FLAT = 1e-6
@@ -29,7 +29,7 @@ def build(connection: Connection) -> Section:
             )
         )
     blocks += [Prose(sentence) for sentence in verdicts(connection)]
-    warnings = _warnings(connection)
+    warnings = cautions(connection)
     if warnings:
         blocks.append(Notice("What to know before these numbers are used:", warnings))
     return Section("summary", "Summary", tuple(blocks))
@@ -182,7 +182,8 @@ def _many(connection: Connection) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _warnings(connection: Connection) -> tuple[str, ...]:
+def cautions(connection: Connection) -> tuple[str, ...]:
+    """What to know before the numbers are used, in sentences, for the page and for the terminal."""
     found = list(connection.notes)
     told: set[str] = set()
     for route in connection.routes:
