@@ -170,8 +170,10 @@ def test_a_first_guess_is_taken(name: str) -> None:
         guess[0], guess[-1] = start, end
         path = small(name, 60).find(ring, start, end, initial=guess)
         assert path.curve is not None
-        middle = path.curve.at(torch.tensor([0.5]))[0]
-        assert side * float(middle[1]) > 0.8
+        # Somewhere on the way: a curve may run faster on one half than on the other, so not at t = 1/2.
+        across = side * path.curve.at(torch.linspace(0, 1, 101))[:, 1]
+        assert float(across.max()) > 0.8
+        assert float(across.min()) > -0.2
         assert path.height < 0.5
 
 
