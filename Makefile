@@ -37,8 +37,9 @@ $(VENV)/.docs: $(VENV)/.base
 study: $(VENV)/.base
 	@$(BIN)/lossatlas study run quickstart --out $(OUT)
 
+# Tests are many and their tensors small: a process per core with one thread each, instead of threads that wait.
 test: $(VENV)/.dev
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
