@@ -50,7 +50,8 @@ def diagnose(
         curve: the path.
         t: ``(m,)``, the samples, from 0 to 1.
         method: its name.
-        tolerance: of the refined height, see :func:`lossatlas.paths.refine.refine_height`; 0: not refined.
+        tolerance: of the refined height, see :func:`lossatlas.paths.refine.refine_height`; 0: neither
+            refined nor are the ends checked to be minima.
         saddle: follow the softest mode from the highest point to a stationary point; None: where the landscape is
             smooth and has Hessian-vector products, but is not a network.
 
@@ -102,7 +103,8 @@ def diagnose(
     height = float(loss.max()) if refined is None else refined.value
     if refined is not None and not refined.converged:
         warnings.append("the refined height still changed when the resolution was doubled for the last time")
-    if status != "not finite" and curve.distance > 0:
+    # Without refinement the samples alone were asked for: the ends' gradients would cost as much again.
+    if status != "not finite" and curve.distance > 0 and tolerance > 0:
         scale = height - min(float(loss[0]), float(loss[-1]))
         for name, x, value in (("start", curve.start, loss[0]), ("end", curve.end, loss[-1])):
             drop = _drop_beside(exact, x, float(value), curve.distance)
