@@ -107,21 +107,30 @@ class NetworkConfig(_Strict):
 
 
 class PathConfig(_Strict):
-    """Which paths are found between minima of one optimizer and weight set, on the training landscape.
+    """Which paths are found between minima of one optimizer and weight set.
 
     Attributes:
         method: path finder.
         networks: whose minima; null: those of all networks.
         weight_sets: sets whose members are connected.
-        pairs: at most this many pairs per set, drawn at random; null: all.
+        landscape: on which data the paths are found: ``"train"`` or ``"test"``.
+        align: permute the hidden units of each end to match those of its start before anything else.
+        pairs: at most this many pairs per set, drawn at random, the same in all stages; null: all.
         options: of the finder, such as ``points``.
     """
 
     method: str = "linear"
     networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
     weight_sets: Annotated[tuple[Literal["train", "test"], ...], AfterValidator(_distinct)] = ("train", "test")
+    landscape: Literal["train", "test"] = "train"
+    align: bool = False
     pairs: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are straight lines between the minima as they are, on the training landscape."""
+        return self.method == "linear" and self.landscape == "train" and not self.align
 
 
 class AtlasConfig(_Strict):
@@ -131,6 +140,7 @@ class AtlasConfig(_Strict):
         method: path finder.
         networks: whose minima; null: those of all networks.
         weight_set: which minima.
+        landscape: on which data the paths are found: ``"train"`` or ``"test"``.
         minima: at most this many per optimizer, those with the lowest training loss; null: all.
         paths: at most this many paths per network, those that matter for the tree first; null: all pairs.
         options: of the finder, such as ``points``.
@@ -139,6 +149,7 @@ class AtlasConfig(_Strict):
     method: str = "auto"
     networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
     weight_set: Literal["train", "test"] = "train"
+    landscape: Literal["train", "test"] = "train"
     minima: _Count | None = None
     paths: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,7 +12,7 @@ from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
 
-__all__ = ["Atlas", "Experiment", "Pair", "StudyResults"]
+__all__ = ["Atlas", "Experiment", "Gathered", "Pair", "StudyResults"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,16 @@ class Pair:
         second: position of the end.
         path: what was found between them.
         stage: name of the stage in the configuration.
+        landscape: on which data its losses are: ``"train"`` or ``"test"``.
+        aligned: whether the hidden units of the end were permuted to match those of the start.
     """
 
     first: int
     second: int
     path: Path
     stage: str = ""
+    landscape: str = "train"
+    aligned: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Experiment:
         network: name of the network, such as ``"fcp"``.
         optimizer: name of the optimizer, such as ``"lbfgs-gss"``.
         ensemble: where the replicas ended.
-        pairs: paths between members of each weight set: ``{"train": (...), "test": (...)}``, on the training landscape.
+        pairs: paths between members of each weight set: ``{"train": (...), "test": (...)}``, of all stages.
         seconds: wall time spent training.
     """
 
@@ -98,3 +102,34 @@ class StudyResults:
     provenance: Mapping[str, Any]
     missing: tuple[str, ...] = ()
     atlases: tuple[Atlas, ...] = ()
+
+
+@dataclass
+class Gathered:
+    """What the stored pieces of a study add up to, while they are read one by one.
+
+    Args:
+        experiments: networks x optimizers.
+        pairs: paths by network, optimizer and weight set.
+        tables: by name.
+        atlases: barrier trees.
+    """
+
+    experiments: list[Experiment] = field(default_factory=list)
+    pairs: dict[tuple[str, str, str], list[Pair]] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    atlases: list[Atlas] = field(default_factory=list)
+
+    def joined(self) -> tuple[Experiment, ...]:
+        """The experiments with their paths."""
+        return tuple(
+            replace(
+                experiment,
+                pairs={
+                    weight_set: tuple(pairs)
+                    for (network, optimizer, weight_set), pairs in self.pairs.items()
+                    if (network, optimizer) == (experiment.network, experiment.optimizer)
+                },
+            )
+            for experiment in self.experiments
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,19 +13,16 @@ from typing import Any, Protocol
 import torch
 
 from lossatlas import optimize
-from lossatlas.analysis import BarrierTree
-from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import ConfigurationError, StorageError
-from lossatlas.core.files import Tree, write_atomic
+from lossatlas.core.files import write_atomic
 from lossatlas.core.hardware import describe_hardware, resolve_device
-from lossatlas.core.path import Path as LossPath
-from lossatlas.core.table import Table
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig, parse_config
 from lossatlas.study.context import Context
+from lossatlas.study.made import make_problems
 from lossatlas.study.numerics import StudyNumerics
-from lossatlas.study.pieces import compute, list_pieces, make_problems
-from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
+from lossatlas.study.results import Gathered, StudyResults
+from lossatlas.study.stages import Planning, list_pieces, stage_of
 from lossatlas.study.store import Piece, Store
 from lossatlas.study.versions import versions
 
@@ -128,7 +125,7 @@ class Study:
 
     def pieces(self, numerics: StudyNumerics) -> list[Piece]:
         """All pieces, each after what it needs."""
-        return list_pieces(self.config, self.problems, numerics)
+        return list_pieces(Planning(self.config, self.problems, numerics))
 
     def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0) -> None:
         """Compute every piece that is missing.
@@ -161,7 +158,7 @@ class Study:
                     continue
                 observer.begin(piece, number, len(pieces))
                 start = time.monotonic()
-                result = compute(piece, context, observer.update)
+                result = stage_of(piece).compute(piece, context, observer.update)
                 seconds = time.monotonic() - start
                 self.store.save(piece, result, seconds)
                 self.store.discard_checkpoint(piece)
@@ -185,59 +182,23 @@ class Study:
     def results(self) -> StudyResults:
         """Read back everything that is stored."""
         statuses = self.status()
-        done = {status.piece.address: status for status in statuses if status.state == "done"}
-        experiments: list[Experiment] = []
-        tables: dict[str, Table] = {}
-        atlases: list[Atlas] = []
-        for status in done.values():
-            piece = status.piece
-            result, seconds = self.store.load(piece)
-            if piece.kind == "ensemble":
-                experiments.append(
-                    Experiment(
-                        network=piece.inputs["network"],
-                        optimizer=piece.inputs["optimizer"],
-                        ensemble=Ensemble.from_tree(result),
-                        pairs=self._pairs(piece, done.values()),
-                        seconds=seconds,
-                    )
-                )
-            elif piece.kind == "atlas":
-                atlases.append(
-                    Atlas(
-                        stage=piece.inputs["stage"],
-                        network=piece.inputs["network"],
-                        weight_set=piece.inputs["settings"]["weight_set"],
-                        members=tuple((optimizer, number) for optimizer, number in result["members"]),
-                        pairs=_read_pairs(result["pairs"], piece.inputs["stage"]),
-                        tree=BarrierTree.from_tree(result["tree"]),
-                        seconds=seconds,
-                    )
-                )
-            elif piece.kind == "tables":
-                tables = {tree["name"]: Table.from_tree(tree) for tree in result}
+        gathered = Gathered()
+        for status in statuses:
+            if status.state == "done":
+                result, seconds = self.store.load(status.piece)
+                stage_of(status.piece).read(status.piece, result, seconds, gathered)
         return StudyResults(
             name=self.config.name,
             folder=self.folder,
             configuration=tomllib.loads(self.config.to_toml()),
-            experiments=tuple(experiments),
-            tables=tables,
+            experiments=gathered.joined(),
+            tables=gathered.tables,
             provenance=self._provenance(statuses),
             missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
-            atlases=tuple(atlases),
+            atlases=tuple(gathered.atlases),
         )
 
     # ------------------------------------------------------------------ inside
-    def _pairs(self, ensemble: Piece, done: Iterable[PieceStatus]) -> dict[str, tuple[Pair, ...]]:
-        """Paths of every stage between members of an ensemble, by weight set."""
-        found: dict[str, tuple[Pair, ...]] = {}
-        for piece in (status.piece for status in done):
-            if piece.kind == "paths" and piece.needs[0].address == ensemble.address:
-                result, _ = self.store.load(piece)
-                weight_set = piece.inputs["weight_set"]
-                found[weight_set] = (*found.get(weight_set, ()), *_read_pairs(result, piece.inputs["stage"]))
-        return found
-
     def _check_batches(self) -> None:
         for name, network in self.config.networks.items():
             samples = self.problems[name].train.samples
@@ -299,7 +260,3 @@ class Study:
             "seed": self.config.seed,
             "seconds": sum(status.seconds or 0.0 for status in statuses),
         }
-
-
-def _read_pairs(trees: Sequence[Tree], stage: str) -> tuple[Pair, ...]:
-    return tuple(Pair(tree["first"], tree["second"], LossPath.from_tree(tree["path"]), stage) for tree in trees)
