@@ -20,7 +20,7 @@ import torch
 from lossatlas import data
 from lossatlas.core.files import write_atomic
 from lossatlas.study import Piece, Study
-from lossatlas.study.config import parse_config
+from lossatlas.study.load import parse_config
 
 CONFIG = {
     "name": "killed",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossatlas.core.errors import ConfigurationError
-from lossatlas.study.config import load_config, parse_config, recipe_names, recipe_summary
+from lossatlas.study.load import load_config, parse_config, recipe_names, recipe_summary
 
 MINIMAL = {"name": "t", "networks": {"fcp": {"optimizers": {"lbfgs-gss": {}}}}}
 

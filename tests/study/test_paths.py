@@ -11,7 +11,7 @@ import torch
 
 from lossatlas import paths, report
 from lossatlas.study import Piece, Study
-from lossatlas.study.config import parse_config
+from lossatlas.study.load import parse_config
 from lossatlas.study.stages import atlas as atlas_stage
 
 CONFIG: dict[str, Any] = {

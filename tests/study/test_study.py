@@ -12,7 +12,7 @@ import pytest
 
 from lossatlas.core.errors import ConfigurationError, StorageError
 from lossatlas.study import Piece, Study, plan
-from lossatlas.study.config import parse_config
+from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
 
 TINY: dict[str, Any] = {

@@ -20,9 +20,9 @@ from lossatlas.paths.schedule import SpanningTree
 from lossatlas.report.connecting.summary import cautions, verdicts
 from lossatlas.study import Connection, load_connection
 from lossatlas.study import connect as find_connection
-from lossatlas.study.config import parse_options
 from lossatlas.study.connection_store import check_folder
 from lossatlas.study.connection_tables import path_words
+from lossatlas.study.load import parse_options
 
 __all__ = ["connect"]
 

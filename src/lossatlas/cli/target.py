@@ -18,7 +18,7 @@ from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError, InputError, LossatlasError, nearest
 from lossatlas.core.hardware import resolve_device
 from lossatlas.landscape.contract import Landscape
-from lossatlas.study.config import parse_options
+from lossatlas.study.load import parse_options
 
 __all__ = ["Target", "load_target", "target_options"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from lossatlas.study.config import StudyConfig, load_config, recipe_names, recipe_summary
+from lossatlas.study.config import StudyConfig
 from lossatlas.study.connecting import connect
 from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_store import load_connection
+from lossatlas.study.load import load_config, recipe_names, recipe_summary
 from lossatlas.study.plan import PlannedPiece, plan
 from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
 from lossatlas.study.store import Piece

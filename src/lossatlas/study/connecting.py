@@ -18,7 +18,7 @@ from lossatlas.landscape import NetworkLandscape, Numerics
 from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
 from lossatlas.paths.refreshed import Buffers
 from lossatlas.paths.schedule import SpanningTree, distances
-from lossatlas.study.config import make_finder
+from lossatlas.study.checks import make_finder
 from lossatlas.study.connection import Connection
 from lossatlas.study.connection_store import check_folder, has_connection, load_connection, opened, save_connection
 from lossatlas.study.pairing import Pairing

@@ -8,7 +8,7 @@ from lossatlas import data, problems
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 
-__all__ = ["make_problems"]
+__all__ = ["make_problem", "make_problems"]
 
 
 def make_problems(config: StudyConfig, device: str) -> dict[str, Problem]:
@@ -24,14 +24,35 @@ def make_problems(config: StudyConfig, device: str) -> dict[str, Problem]:
     Raises:
         DataError: missing or corrupt data.
     """
-    splits = data.get(
+    splits = _splits(config, config.data.validation)
+    return {name: _problem(config, name, splits, device) for name in config.networks}
+
+
+def make_problem(config: StudyConfig, network: str, device: str, *, validation: float) -> Problem:
+    """Build the problem of one network with another part of the training data held out.
+
+    Args:
+        config: of the study.
+        network: its name.
+        device: where to compute.
+        validation: fraction or number of training examples held out.
+
+    Raises:
+        DataError: missing or corrupt data.
+    """
+    return _problem(config, network, _splits(config, validation), device)
+
+
+def _splits(config: StudyConfig, validation: float) -> data.Splits:
+    return data.get(
         config.data.name,
         data_dir=config.data.directory,
-        validation=config.data.validation,
+        validation=validation,
         train_size=config.data.train_size,
         test_size=config.data.test_size,
     )
-    return {
-        name: problems.get(name, data=splits, device=device, dtype=getattr(torch, config.dtype), **network.options)
-        for name, network in config.networks.items()
-    }
+
+
+def _problem(config: StudyConfig, name: str, splits: data.Splits, device: str) -> Problem:
+    options = config.networks[name].options
+    return problems.get(name, data=splits, device=device, dtype=getattr(torch, config.dtype), **options)

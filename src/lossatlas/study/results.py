@@ -8,11 +8,12 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lossatlas.analysis import BarrierTree
-from lossatlas.core.ensemble import Ensemble
+from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
+from lossatlas.study.surface import Surface
 
-__all__ = ["Atlas", "Experiment", "Gathered", "Pair", "StudyResults"]
+__all__ = ["Atlas", "Experiment", "Gathered", "Holdout", "Map", "Pair", "StudyResults"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,46 @@ class Atlas:
 
 
 @dataclass(frozen=True)
+class Holdout:
+    """One network trained by one optimizer with a part of the training data held out.
+
+    Args:
+        stage: its name in the configuration.
+        network: name of the network.
+        optimizer: name of the optimizer.
+        fraction: of the training examples held out, or their number.
+        curves: of every replica, with ``"validation_loss"`` among them.
+        seconds: wall time spent.
+    """
+
+    stage: str
+    network: str
+    optimizer: str
+    fraction: float
+    curves: Curves
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Map:
+    """Paths on a landscape of two coordinates.
+
+    Args:
+        stage: its name in the configuration.
+        landscape: name of the landscape.
+        surface: the landscape on a grid.
+        paths: by the names of the finders in the configuration.
+        exact: height of the exact lowest pass between the ends, where the landscape knows it.
+    """
+
+    stage: str
+    landscape: str
+    surface: Surface
+    paths: Mapping[str, Path]
+    exact: float | None = None
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """What a study folder holds.
 
@@ -92,6 +133,8 @@ class StudyResults:
             "data": {"name", "train", "test", "checksum", "source"}, "seed", "seconds", "command"}``.
         missing: labels of pieces not computed yet; empty when the study is complete.
         atlases: minima of all optimizers of a network, joined.
+        holdouts: training with early stopping on held-out examples.
+        maps: paths on landscapes of two coordinates.
     """
 
     name: str
@@ -102,6 +145,8 @@ class StudyResults:
     provenance: Mapping[str, Any]
     missing: tuple[str, ...] = ()
     atlases: tuple[Atlas, ...] = ()
+    holdouts: tuple[Holdout, ...] = ()
+    maps: tuple[Map, ...] = ()
 
 
 @dataclass
@@ -113,12 +158,16 @@ class Gathered:
         pairs: paths by network, optimizer and weight set.
         tables: by name.
         atlases: barrier trees.
+        holdouts: curves with held-out examples.
+        maps: paths on landscapes of two coordinates.
     """
 
     experiments: list[Experiment] = field(default_factory=list)
     pairs: dict[tuple[str, str, str], list[Pair]] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     atlases: list[Atlas] = field(default_factory=list)
+    holdouts: list[Holdout] = field(default_factory=list)
+    maps: list[Map] = field(default_factory=list)
 
     def joined(self) -> tuple[Experiment, ...]:
         """The experiments with their paths."""

@@ -17,8 +17,9 @@ from lossatlas.core.errors import ConfigurationError, StorageError
 from lossatlas.core.files import write_atomic
 from lossatlas.core.hardware import describe_hardware, resolve_device
 from lossatlas.problems import Problem
-from lossatlas.study.config import StudyConfig, parse_config
+from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context
+from lossatlas.study.load import parse_config
 from lossatlas.study.made import make_problems
 from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.results import Gathered, StudyResults
@@ -196,6 +197,8 @@ class Study:
             provenance=self._provenance(statuses),
             missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
             atlases=tuple(gathered.atlases),
+            holdouts=tuple(gathered.holdouts),
+            maps=tuple(gathered.maps),
         )
 
     # ------------------------------------------------------------------ inside

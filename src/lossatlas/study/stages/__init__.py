@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lossatlas.study.stages.atlas import Atlases
 from lossatlas.study.stages.ensembles import Ensembles
+from lossatlas.study.stages.holdout import Holdouts
+from lossatlas.study.stages.maps import Maps
 from lossatlas.study.stages.paths import Paths
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.stages.tables import Tables
@@ -11,7 +13,7 @@ from lossatlas.study.store import Piece
 
 __all__ = ["STAGES", "Planning", "Stage", "list_pieces", "stage_of"]
 
-STAGES: tuple[Stage, ...] = (Ensembles(), Paths(), Atlases(), Tables())
+STAGES: tuple[Stage, ...] = (Ensembles(), Paths(), Atlases(), Holdouts(), Maps(), Tables())
 """In the order in which they are computed: a stage may need pieces of those before it."""
 
 _BY_KIND = {stage.kind: stage for stage in STAGES}

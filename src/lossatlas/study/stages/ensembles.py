@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lossatlas import optimize, training
 from lossatlas.core.ensemble import Ensemble
@@ -15,7 +16,7 @@ from lossatlas.study.results import Experiment, Gathered
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.store import Piece
 
-__all__ = ["Ensembles", "training_cost", "training_inputs"]
+__all__ = ["Ensembles", "tell", "training_cost", "training_inputs"]
 
 
 class Ensembles(Stage):
@@ -42,12 +43,6 @@ class Ensembles(Stage):
         method = piece.inputs["optimizer"]
         settings = network.optimizers[method]
 
-        def tell(progress: training.TrainingProgress) -> None:
-            update(
-                progress.done / progress.total,
-                f"{progress.unit} {progress.done}/{progress.total}, training loss {progress.loss:.2e}",
-            )
-
         ensemble = training.train(
             context.problems[piece.inputs["network"]],
             method,
@@ -63,7 +58,7 @@ class Ensembles(Stage):
             checkpoint=context.store.checkpoint(piece),
             checkpoint_seconds=context.checkpoint_seconds,
             on_interrupt="raise",
-            progress=tell,
+            progress=tell(update),
         )
         return ensemble.to_tree()
 
@@ -84,13 +79,25 @@ class Ensembles(Stage):
         )
 
 
+def tell(update: Update) -> Callable[[training.TrainingProgress], None]:
+    """Pass the progress of training on."""
+
+    def said(progress: training.TrainingProgress) -> None:
+        update(
+            progress.done / progress.total,
+            f"{progress.unit} {progress.done}/{progress.total}, training loss {progress.loss:.2e}",
+        )
+
+    return said
+
+
 def training_inputs(
     planning: Planning,
     problem: Problem,
     network: tuple[str, NetworkConfig],
     optimizer: tuple[str, OptimizerConfig],
     version: int,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """All that trained weights depend on."""
     name, how = network
     method, settings = optimizer
