@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
+from lossatlas.analysis.centroids import CentroidTest, centroid_test
+from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
+from lossatlas.analysis.kernels import KERNELS, Kernel
+from lossatlas.analysis.separation import Separation, separation
+from lossatlas.analysis.spread import CommonOrigin, SetSpread, common_origin, set_spread
 from lossatlas.analysis.superbasins import Superbasin
 from lossatlas.analysis.tables import barrier_table, loss_table, replica_table
 from lossatlas.analysis.uncertainty import Estimate, mean_of_pairs, mean_of_runs
+from lossatlas.analysis.weight_statistics import ComponentStatistics, WeightStatistics, weight_statistics
+from lossatlas.analysis.weight_tables import distance_table, separation_table, tensor_table, weight_table
 
 __all__ = [
+    "KERNELS",
     "BarrierTree",
+    "CentroidTest",
+    "CommonOrigin",
+    "ComponentStatistics",
     "Estimate",
+    "Kernel",
+    "KernelPCA",
     "Merge",
+    "Separation",
+    "SetSpread",
     "Superbasin",
+    "WeightStatistics",
     "barrier_table",
     "barrier_tree",
+    "centroid_test",
+    "common_origin",
+    "distance_table",
+    "kernel_pca",
     "loss_table",
     "mean_of_pairs",
     "mean_of_runs",
     "replica_table",
+    "separation",
+    "separation_table",
+    "set_spread",
+    "tensor_table",
+    "weight_statistics",
+    "weight_table",
 ]
