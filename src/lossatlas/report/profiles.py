@@ -28,15 +28,15 @@ def path_axis() -> Axis:
 
 
 def linear_pairs(experiment: Experiment, weight_set: str) -> tuple[Pair, ...]:
-    """Pairs of one weight set joined by straight lines on which every loss is finite."""
-    return tuple(pair for pair in _finite(experiment, weight_set) if pair.path.method == "linear")
+    """Pairs of one weight set joined by straight lines, as the minima are, on which every training loss is finite."""
+    return tuple(pair for pair in _finite(experiment, weight_set) if pair.plain)
 
 
 def searched(experiment: Experiment, weight_set: str) -> dict[str, tuple[Pair, ...]]:
     """Pairs of one weight set joined by paths that were searched for, by stage, on which every loss is finite."""
     found: dict[str, tuple[Pair, ...]] = {}
     for pair in _finite(experiment, weight_set):
-        if pair.path.method != "linear":
+        if pair.path.method != "linear" and pair.landscape == "train":
             found[pair.stage] = (*found.get(pair.stage, ()), pair)
     return found
 

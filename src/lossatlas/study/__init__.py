@@ -8,7 +8,16 @@ from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_store import load_connection
 from lossatlas.study.load import load_config, recipe_names, recipe_summary
 from lossatlas.study.plan import PlannedPiece, plan
-from lossatlas.study.results import Atlas, Experiment, Pair, StudyResults
+from lossatlas.study.results import (
+    Atlas,
+    Experiment,
+    Holdout,
+    Map,
+    Pair,
+    SetComparison,
+    StudyResults,
+    WeightAnalysis,
+)
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
@@ -17,16 +26,20 @@ __all__ = [
     "Atlas",
     "Connection",
     "Experiment",
+    "Holdout",
+    "Map",
     "Observer",
     "Pair",
     "Piece",
     "PieceStatus",
     "PlannedPiece",
     "Route",
+    "SetComparison",
     "Study",
     "StudyConfig",
     "StudyResults",
     "Surface",
+    "WeightAnalysis",
     "connect",
     "load_config",
     "load_connection",

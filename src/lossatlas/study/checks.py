@@ -17,6 +17,9 @@ from lossatlas.study.config import FinderConfig, StudyConfig
 
 __all__ = ["check_names", "make_finder", "map_landscape"]
 
+# Tables of the configuration whose entries choose networks.
+_STAGES = ("paths", "atlas", "holdout")
+
 
 def make_finder(name: str, options: Mapping[str, Any]) -> paths.PathFinder:
     """Make a path finder, its options checked as those of a recipe are.
@@ -115,11 +118,12 @@ def _check_stages(config: StudyConfig) -> None:
     finding: list[FinderConfig] = [*config.paths.values(), *config.atlas.values()]
     for how in (*finding, *(finder for drawn in config.maps.values() for finder in drawn.finders.values())):
         make_finder(how.method, how.options)
-    for kind in ("paths", "atlas", "holdout"):
-        for stage, some in getattr(config, kind).items():
-            for wanted in some.networks or ():
-                if wanted not in config.networks:
-                    raise ConfigurationError(
-                        f"expected networks of this study in '{kind}.{stage}', got '{wanted}': "
-                        f"{nearest(wanted, config.networks)}"
-                    )
+    chosen = {f"{kind}.{stage}": how.networks for kind in _STAGES for stage, how in getattr(config, kind).items()}
+    if config.weights is not None:
+        chosen["weights"] = config.weights.networks
+    for stage, networks in chosen.items():
+        for wanted in networks or ():
+            if wanted not in config.networks:
+                raise ConfigurationError(
+                    f"expected networks of this study in '{stage}', got '{wanted}': {nearest(wanted, config.networks)}"
+                )

@@ -17,6 +17,7 @@ __all__ = [
     "OptimizerConfig",
     "PathConfig",
     "StudyConfig",
+    "WeightsConfig",
 ]
 
 # More than this of anything is a slip of the keyboard; the libraries below count in 64 bits and say so cryptically.
@@ -126,11 +127,6 @@ class PathConfig(FinderConfig):
     pairs: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
-    @property
-    def plain(self) -> bool:
-        """Whether these are straight lines between the minima as they are, on the training landscape."""
-        return self.method == "linear" and self.landscape == "train" and not self.align
-
 
 class AtlasConfig(FinderConfig):
     """Paths among the minima of all optimizers of a network, and the barrier tree they give.
@@ -154,6 +150,25 @@ class AtlasConfig(FinderConfig):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class WeightsConfig(_Strict):
+    """How the weight vectors of the optimizers are compared.
+
+    Attributes:
+        networks: whose minima; null: those of all networks.
+        weight_sets: which minima.
+        kernels: of kernel PCA.
+    """
+
+    networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    weight_sets: Annotated[tuple[Literal["train", "test"], ...], AfterValidator(_distinct)] = ("train", "test")
+    kernels: Annotated[tuple[Literal["rbf", "poly", "sigmoid", "linear"], ...], AfterValidator(_distinct)] = (
+        "rbf",
+        "poly",
+        "sigmoid",
+        "linear",
+    )
+
+
 class HoldoutConfig(_Strict):
     """Training once more with early stopping on held-out training examples instead of the test data.
 
@@ -174,11 +189,13 @@ class MapConfig(_Strict):
     Attributes:
         landscape: its name.
         finders: by a name of your choice.
+        repeats: how often each search is repeated with other random numbers; the first is drawn.
         resolution: grid points along each side of the map.
     """
 
     landscape: str = "paper-toy"
     finders: dict[str, FinderConfig] = Field(min_length=1)
+    repeats: _Count = 1
     resolution: _Count = 121
 
 
@@ -195,6 +212,7 @@ class StudyConfig(_Strict):
         networks: by name of the problem.
         paths: between minima of one optimizer, by a name of your choice: ``[paths.straight]``, ``[paths.low]``.
         atlas: all minima of each network in one barrier tree, by a name of your choice.
+        weights: sizes, distances and kernel components of the minima; null: not wanted.
         holdout: early stopping on held-out examples, by a name of your choice.
         maps: paths on landscapes of two coordinates, by a name of your choice.
     """
@@ -208,6 +226,7 @@ class StudyConfig(_Strict):
     networks: dict[str, NetworkConfig] = Field(min_length=1)
     paths: dict[str, PathConfig] = Field(default_factory=dict)
     atlas: dict[str, AtlasConfig] = Field(default_factory=dict)
+    weights: WeightsConfig | None = None
     holdout: dict[str, HoldoutConfig] = Field(default_factory=dict)
     maps: dict[str, MapConfig] = Field(default_factory=dict)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
-from lossatlas.study.store import Store
+from lossatlas.study.results import Gathered
+from lossatlas.study.store import Piece, Store
 
 __all__ = ["Context", "Update"]
 
@@ -24,10 +25,12 @@ class Context:
         config: the study's configuration.
         problems: by network, numerics fixed.
         store: where results of other pieces are.
+        gather: reads the stored results of some pieces together.
         checkpoint_seconds: least time between two checkpoints of a piece.
     """
 
     config: StudyConfig
     problems: Mapping[str, Problem]
     store: Store
+    gather: Callable[[Sequence[Piece]], Gathered]
     checkpoint_seconds: float = 30.0

@@ -7,13 +7,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from lossatlas.analysis import BarrierTree
+from torch import Tensor
+
+from lossatlas.analysis import BarrierTree, CommonOrigin, KernelPCA, Separation, SetSpread, WeightStatistics
 from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
 from lossatlas.study.surface import Surface
 
-__all__ = ["Atlas", "Experiment", "Gathered", "Holdout", "Map", "Pair", "StudyResults"]
+__all__ = [
+    "Atlas",
+    "Experiment",
+    "Gathered",
+    "Holdout",
+    "Map",
+    "Pair",
+    "SetComparison",
+    "StudyResults",
+    "WeightAnalysis",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,11 @@ class Pair:
     stage: str = ""
     landscape: str = "train"
     aligned: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the straight line between the minima as they are, on the training landscape."""
+        return self.path.method == "linear" and self.landscape == "train" and not self.aligned
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,42 @@ class Atlas:
 
 
 @dataclass(frozen=True)
+class SetComparison:
+    """The minima of two optimizers side by side.
+
+    Args:
+        first: name of the one.
+        second: name of the other.
+        weight_set: ``"train"`` or ``"test"``.
+        origin: distances from their common origin.
+        components: kernel components and how well they tell the two apart, kernel by kernel.
+    """
+
+    first: str
+    second: str
+    weight_set: str
+    origin: CommonOrigin
+    components: tuple[tuple[KernelPCA, Separation], ...]
+
+
+@dataclass(frozen=True)
+class WeightAnalysis:
+    """What the weight vectors of one network are like.
+
+    Args:
+        network: name of the network.
+        statistics: by optimizer and weight set.
+        spreads: distances within each set, where it has two minima or more.
+        comparisons: every two optimizers, for each weight set.
+    """
+
+    network: str
+    statistics: Mapping[tuple[str, str], WeightStatistics]
+    spreads: Mapping[tuple[str, str], SetSpread]
+    comparisons: tuple[SetComparison, ...]
+
+
+@dataclass(frozen=True)
 class Holdout:
     """One network trained by one optimizer with a part of the training data held out.
 
@@ -109,6 +162,7 @@ class Map:
         landscape: name of the landscape.
         surface: the landscape on a grid.
         paths: by the names of the finders in the configuration.
+        heights: of the path and its repetitions, by the same names, ``(repeats,)`` each.
         exact: height of the exact lowest pass between the ends, where the landscape knows it.
     """
 
@@ -116,6 +170,7 @@ class Map:
     landscape: str
     surface: Surface
     paths: Mapping[str, Path]
+    heights: Mapping[str, Tensor]
     exact: float | None = None
 
 
@@ -133,6 +188,7 @@ class StudyResults:
             "data": {"name", "train", "test", "checksum", "source"}, "seed", "seconds", "command"}``.
         missing: labels of pieces not computed yet; empty when the study is complete.
         atlases: minima of all optimizers of a network, joined.
+        weights: what the weight vectors of each network are like.
         holdouts: training with early stopping on held-out examples.
         maps: paths on landscapes of two coordinates.
     """
@@ -145,6 +201,7 @@ class StudyResults:
     provenance: Mapping[str, Any]
     missing: tuple[str, ...] = ()
     atlases: tuple[Atlas, ...] = ()
+    weights: tuple[WeightAnalysis, ...] = ()
     holdouts: tuple[Holdout, ...] = ()
     maps: tuple[Map, ...] = ()
 
@@ -158,6 +215,7 @@ class Gathered:
         pairs: paths by network, optimizer and weight set.
         tables: by name.
         atlases: barrier trees.
+        weights: comparisons of weight vectors.
         holdouts: curves with held-out examples.
         maps: paths on landscapes of two coordinates.
     """
@@ -166,6 +224,7 @@ class Gathered:
     pairs: dict[tuple[str, str, str], list[Pair]] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     atlases: list[Atlas] = field(default_factory=list)
+    weights: list[WeightAnalysis] = field(default_factory=list)
     holdouts: list[Holdout] = field(default_factory=list)
     maps: list[Map] = field(default_factory=list)
 

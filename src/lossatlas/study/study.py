@@ -152,7 +152,7 @@ class Study:
             numerics.save(self.folder)
             torch.set_num_threads(numerics.threads)
             fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
-            context = Context(self.config, fixed, self.store, checkpoint_seconds)
+            context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
             pieces = self.pieces(numerics)
             for number, piece in enumerate(pieces, 1):
                 if self.store.has(piece):
@@ -183,11 +183,7 @@ class Study:
     def results(self) -> StudyResults:
         """Read back everything that is stored."""
         statuses = self.status()
-        gathered = Gathered()
-        for status in statuses:
-            if status.state == "done":
-                result, seconds = self.store.load(status.piece)
-                stage_of(status.piece).read(status.piece, result, seconds, gathered)
+        gathered = self._gather([status.piece for status in statuses if status.state == "done"])
         return StudyResults(
             name=self.config.name,
             folder=self.folder,
@@ -197,11 +193,19 @@ class Study:
             provenance=self._provenance(statuses),
             missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
             atlases=tuple(gathered.atlases),
+            weights=tuple(gathered.weights),
             holdouts=tuple(gathered.holdouts),
             maps=tuple(gathered.maps),
         )
 
     # ------------------------------------------------------------------ inside
+    def _gather(self, pieces: Sequence[Piece]) -> Gathered:
+        gathered = Gathered()
+        for piece in pieces:
+            result, seconds = self.store.load(piece)
+            stage_of(piece).read(piece, result, seconds, gathered)
+        return gathered
+
     def _check_batches(self) -> None:
         for name, network in self.config.networks.items():
             samples = self.problems[name].train.samples

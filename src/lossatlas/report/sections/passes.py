@@ -69,7 +69,7 @@ def _gain(pairs: list[Pair], results: StudyResults) -> str | None:
     for experiment in results.experiments:
         for weight_set in SET_NAMES:
             every = experiment.pairs.get(weight_set, ())
-            straight = {(p.first, p.second): p.path.barrier for p in every if p.path.method == "linear"}
+            straight = {(p.first, p.second): p.path.barrier for p in every if p.plain}
             for pair in (p for found in searched(experiment, weight_set).values() for p in found):
                 line = straight.get((pair.first, pair.second))
                 if line is None:

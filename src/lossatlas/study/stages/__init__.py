@@ -9,11 +9,12 @@ from lossatlas.study.stages.maps import Maps
 from lossatlas.study.stages.paths import Paths
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.stages.tables import Tables
+from lossatlas.study.stages.weights import Weights
 from lossatlas.study.store import Piece
 
 __all__ = ["STAGES", "Planning", "Stage", "list_pieces", "stage_of"]
 
-STAGES: tuple[Stage, ...] = (Ensembles(), Paths(), Atlases(), Holdouts(), Maps(), Tables())
+STAGES: tuple[Stage, ...] = (Ensembles(), Paths(), Atlases(), Weights(), Holdouts(), Maps(), Tables())
 """In the order in which they are computed: a stage may need pieces of those before it."""
 
 _BY_KIND = {stage.kind: stage for stage in STAGES}

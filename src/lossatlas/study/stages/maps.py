@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from lossatlas import paths
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
@@ -42,6 +45,7 @@ class Maps(Stage):
             "landscape": how.landscape,
             "finders": finders,
             "resolution": how.resolution,
+            "repeats": how.repeats,
             "seed": planning.config.seed,
         }
 
@@ -50,25 +54,35 @@ class Maps(Stage):
         how = context.config.maps[piece.inputs["stage"]]
         energy, (start, end) = map_landscape(how.landscape)
         found: dict[str, Path] = {}
+        heights: dict[str, Tensor] = {}
         for number, (name, some) in enumerate(how.finders.items(), 1):
             finder = paths.finders[some.method](**{"seed": context.config.seed, **some.options})
-            found[name] = finder.find(energy, start, end)
+            rows = start.expand(how.repeats, -1), end.expand(how.repeats, -1)
+            again = finder.find_many(energy, *rows, numbers=range(how.repeats))
+            found[name] = again[0]
+            heights[name] = torch.tensor([path.height for path in again], dtype=torch.float64)
             update(number / len(how.finders), name)
         seen = [path.points for path in found.values() if path.points is not None]
         drawn = surface(energy, window(energy, seen), how.resolution)
         return {
             "surface": drawn.to_tree(),
             "paths": {name: path.to_tree(curve=False) for name, path in found.items()},
+            "heights": heights,
             "exact": energy.passes[0].value if energy.passes else None,
         }
 
     def cost(self, piece: Piece, costs: Costs) -> Cost:
         """A few seconds."""
         count = len(piece.inputs["finders"])
-        return Cost(_SECONDS * count, 2**20, 8 * piece.inputs["resolution"] ** 2 + 20_000 * count)
+        return Cost(
+            _SECONDS * count * piece.inputs["repeats"] ** 0.5,
+            2**20,
+            8 * piece.inputs["resolution"] ** 2 + 20_000 * count,
+        )
 
     def read(self, piece: Piece, result: Tree, seconds: float, gathered: Gathered) -> None:
         """Add a map."""
         found = {name: Path.from_tree(tree) for name, tree in result["paths"].items()}
         drawn = Surface.from_tree(result["surface"])
-        gathered.maps.append(Map(piece.inputs["stage"], piece.inputs["landscape"], drawn, found, result["exact"]))
+        stage, name = piece.inputs["stage"], piece.inputs["landscape"]
+        gathered.maps.append(Map(stage, name, drawn, found, result["heights"], result["exact"]))

@@ -5,54 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lossatlas import analysis
-from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
-from lossatlas.study.results import Gathered
+from lossatlas.study.results import Gathered, SetComparison, WeightAnalysis
 from lossatlas.study.stages.stage import Planning, Stage, of_kind
 from lossatlas.study.store import Piece
 
 __all__ = ["Tables"]
 
+_NEEDS = ("ensemble", "paths", "weights")
 _Found = dict[tuple[str, str, str, str], list[tuple[int, int, Path]]]
 
 
 class Tables(Stage):
-    """Makes the tables of losses, paths and replicas."""
+    """Makes the tables of losses, paths, weights and replicas."""
 
     kind = "tables"
     version = 3
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One for the whole study."""
-        needs = (*of_kind(earlier, "ensemble"), *of_kind(earlier, "paths"))
+        needs = tuple(piece for kind in _NEEDS for piece in of_kind(earlier, kind))
         return [Piece(self.kind, "all", {"version": self.version}, needs)]
 
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Read everything and summarise."""
-        ensembles: dict[tuple[str, str], Ensemble] = {}
-        straight: _Found = {}
-        searched: _Found = {}
-        for number, source in enumerate(piece.needs, 1):
-            result, _ = context.store.load(source)
-            key = (source.inputs["network"], source.inputs["optimizer"])
-            if source.kind == "ensemble":
-                ensembles[key] = Ensemble.from_tree(result)
-            else:
-                stage = source.inputs["stage"]
-                how = context.config.paths[stage]
-                found = straight if how.plain else searched
-                found[*key, source.inputs["weight_set"], stage] = [
-                    (pair["first"], pair["second"], Path.from_tree(pair["path"])) for pair in result
-                ]
-            update(number / len(piece.needs), source.label)
+        found = context.gather(piece.needs)
+        ensembles = {(each.network, each.optimizer): each.ensemble for each in found.experiments}
+        straight, searched = _by_stage(found, straight=True), _by_stage(found, straight=False)
         tables = [
             analysis.loss_table(ensembles),
             analysis.barrier_table(straight, title="Straight lines between minima"),
-            analysis.barrier_table(searched, name="passes", title="Paths that were searched for"),
+            analysis.barrier_table(searched, name="passes", title="Other paths"),
+            *_weight_tables(found.weights),
             analysis.replica_table(ensembles.items()),
         ]
         return [table.to_tree() for table in tables if table.rows]
@@ -64,3 +52,30 @@ class Tables(Stage):
     def read(self, piece: Piece, result: Tree, seconds: float, gathered: Gathered) -> None:
         """Add the tables."""
         gathered.tables.update({tree["name"]: Table.from_tree(tree) for tree in result})
+
+
+def _by_stage(found: Gathered, *, straight: bool) -> _Found:
+    """Paths by network, optimizer, weight set and stage: straight lines between the minima as they are, or the rest."""
+    chosen: _Found = {}
+    for key, pairs in found.pairs.items():
+        for pair in pairs:
+            if pair.plain == straight:
+                chosen.setdefault((*key, pair.stage), []).append((pair.first, pair.second, pair.path))
+    return chosen
+
+
+def _weight_tables(found: Sequence[WeightAnalysis]) -> list[Table]:
+    statistics = {(each.network, *key): some for each in found for key, some in each.statistics.items()}
+    compared = [(each.network, pair) for each in found for pair in each.comparisons]
+    origins = {_sides(*each): each[1].origin for each in compared}
+    components = {_sides(*each): each[1].components for each in compared}
+    return [
+        analysis.weight_table(statistics),
+        analysis.tensor_table(statistics),
+        analysis.distance_table(origins),
+        analysis.separation_table(components),
+    ]
+
+
+def _sides(network: str, pair: SetComparison) -> tuple[str, str, str]:
+    return network, f"{pair.first} {pair.weight_set}", f"{pair.second} {pair.weight_set}"
