@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
+from lossatlas.landscape.network.cross_entropy import faster
 from lossatlas.landscape.network.sources import batch_size
 
 __all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction"]
@@ -106,7 +107,7 @@ class Program:
             parameter.requires_grad_(False)
         self.mode: Mode = mode
         self.reduction: Reduction = reduction
-        self._loss: Loss = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
+        self._loss: Loss = faster(copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss)
         self._metrics = dict(metrics) if metrics is not None else None
         self._bound = _Bound(private, forward)
 
