@@ -51,14 +51,14 @@ def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: i
     The squared distance of the means is estimated without bias by
     T = Σ_{i≠j∈A} G_ij / n_A(n_A−1) + Σ_{i≠j∈B} G_ij / n_B(n_B−1) − 2 Σ_{i∈A,j∈B} G_ij / n_A n_B
     (Chen & Qin 2010), which equals |w̄_A − w̄_B|² − s_A²/n_A − s_B²/n_B. It is divided by its standard deviation under
-    equal means, with G about the mean of all,
+    equal means, with G about the common mean,
     Var T ≈ 2 Σ_{i≠j∈A} G_ij²/(n_A(n_A−1))² + 2 Σ_{i≠j∈B} G_ij²/(n_B(n_B−1))² + 4 Σ_{i∈A,j∈B} G_ij²/(n_A n_B)²,
     and compared with its values under random relabellings: p = (1 + #{T* ≥ T}) / (1 + permutations). Divided so, sets
     of different spread and size are compared fairly although relabelling mixes them (Chung & Romano 2013): what is
     tested is the means, not the spreads.
 
     Args:
-        gram: ``(n, n)``, float64, inner products about any origin, the first set before the second; see
+        gram: ``(n, n)``, float64, inner products about an origin near the points, the first set before the second; see
             :func:`~lossatlas.analysis.gram.gram_matrix`.
         first: n_A, how many rows are of the first set.
         permutations: random relabellings; the smallest p is 1/(1 + permutations).
@@ -70,7 +70,8 @@ def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: i
     Reference:
         Chen & Qin 2010, *A two-sample test for high-dimensional data with applications to gene-set testing*,
         Ann. Statist. 38, 808; Chung & Romano 2013, *Exact and asymptotically robust permutation tests*,
-        Ann. Statist. 41, 484.
+        Ann. Statist. 41, 484; Székely & Rizzo 2014, *Partial distance correlation with methods for dissimilarities*,
+        Ann. Statist. 42, 2382.
 
     Example:
         >>> points = torch.eye(8, dtype=torch.float64)  # eight directions, none preferred
@@ -83,10 +84,7 @@ def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: i
         raise InputError(
             f"expected at least 2 points in each set and at least 1 permutation, got {n}, {m} and {permutations}"
         )
-    # About the mean of all, as if the means were equal: that is what is tested.
-    centred = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-    diagonal = centred.diagonal().clone()
-    products = centred.clone().fill_diagonal_(0)
+    products = _centred_products(gram)
     squares = products.square()
 
     def statistics(members: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,15 +111,31 @@ def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: i
         order = torch.rand(count, n + m, generator=stream, dtype=torch.float64).argsort(dim=1)
         t, variance = statistics(labels.expand(count, -1).gather(1, order))
         beyond += int((_studentised(t, variance) >= observed - slack).sum())
-    # About the sets' own means: the spreads are not to grow with the distance that is measured.
     indicator = labels[0] / n - (1 - labels[0]) / m
-    squared = float((indicator @ centred @ indicator).clamp(min=0))
-    spread = (diagonal[:n].sum() / n - centred[:n, :n].mean()) / (n - 1)
-    spread = spread + (diagonal[n:].sum() / m - centred[n:, n:].mean()) / (m - 1)
-    null = float(spread.clamp(min=0))
+    squared = float((indicator @ gram @ indicator).clamp(min=0))
+    null = _variance_of_mean(gram[:n, :n]) + _variance_of_mean(gram[n:, n:])
     return CentroidTest(
         math.sqrt(squared), math.sqrt(null), squared - null, (1 + beyond) / (1 + permutations), permutations
     )
+
+
+def _centred_products(gram: Tensor) -> Tensor:
+    """Inner products of different points about the mean of all, as if both sets had that mean: this is what is tested.
+
+    The mean is estimated from other points than the two (U-centring; Székely & Rizzo 2014). About the mean of
+    all points every product would be off by its squared error, which in many dimensions exceeds the products.
+    """
+    size = len(gram)
+    others = gram.clone().fill_diagonal_(0)
+    rows = others.sum(0) / (size - 2)
+    centred = others - rows[:, None] - rows[None, :] + others.sum() / ((size - 1) * (size - 2))
+    return centred.fill_diagonal_(0)
+
+
+def _variance_of_mean(gram: Tensor) -> float:
+    """s²/n of the points of one set."""
+    size = len(gram)
+    return max(float(gram.diagonal().mean() - gram.mean()) / (size - 1), 0.0)
 
 
 def _studentised(offset: Tensor, variance: Tensor) -> Tensor:

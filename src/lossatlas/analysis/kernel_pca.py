@@ -94,7 +94,7 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
         ConfigurationError: no such kernel.
 
     Reference:
-        Schölkopf, Smola & Müller 1998, Neural Computation 10, 1299, eqs. 10-14; Yu & Morozov 2026, arXiv 2602.21276,
+        Schölkopf, Smola & Müller 1998, Neural Computation 10, 1299, section 3; Yu & Morozov 2026, arXiv 2602.21276,
         section II.4 and figures 6 and S4.
 
     Example:
@@ -117,15 +117,21 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
     eigenvalues = torch.linalg.eigvalsh((centred + centred.T) / 2).flip(0)
     # An entry of the kernel is rounded by its own size, which may be far above that of what varies.
     if not eigenvalues[0] > 64 * torch.finfo(torch.float64).eps * n * matrix.abs().max():
-        raise InputError(f"expected rows that the {kernel.name} kernel tells apart, got {n} rows with no variance")
+        raise InputError(
+            f"expected rows among which the {kernel.name} kernel has variance, got none: {n} rows that are alike, or a "
+            "kernel that is negative"
+        )
     floor = _EQUAL * eigenvalues[0]
     positive = min(components, int((eigenvalues > floor).sum()))
     solver = Solver(n_components=positive, kernel="precomputed", eigen_solver="dense")
     found = torch.from_numpy(np.ascontiguousarray(solver.fit_transform(matrix.numpy())))
-    squares = gram_matrix(rows, rows.double().mean(0)).diagonal().clamp(min=0)
+    squares = gram_matrix(rows, rows.mean(0, dtype=torch.float64)).diagonal().clamp(min=0)
     coordinates = torch.zeros(n, components, dtype=torch.float64)
     coordinates[:, :positive] = found * _signs(found, squares)
-    back = order.argsort()
+    # Equal rows can be told apart neither by their contents nor, after the last bits are made equal, by the result.
+    alike = [0, *(torch.equal(rows[i], rows[i - 1]) for i in range(1, n))]
+    first = torch.tensor([i for i in range(n) if not alike[i]])
+    back = first[(1 - torch.tensor(alike, dtype=torch.int64)).cumsum(0) - 1][order.argsort()]
     gaps = -eigenvalues.diff()
     near = torch.cat([gaps, gaps.new_full((1,), torch.inf)]) <= floor
     equal = near | torch.cat([near.new_zeros(1), near[:-1]]) | (eigenvalues <= floor)

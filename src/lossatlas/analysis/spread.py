@@ -76,7 +76,7 @@ def set_spread(weights: Tensor, initial: Tensor | None = None, confidence: float
     zero = (lengths == 0).nonzero().flatten().tolist()
     if zero:
         raise InputError(f"expected weights that are not all zero, for angles between them, got zeros in rows {zero}")
-    distances = squared_distances(gram_matrix(rows, rows.double().mean(0))).sqrt()
+    distances = squared_distances(gram_matrix(rows, rows.mean(0, dtype=torch.float64))).sqrt()
     cosines = raw / lengths[:, None] / lengths[None, :]
     travelled = travel = None
     if initial is not None:
@@ -177,7 +177,7 @@ def common_origin(
     own = [canonical_order(first), canonical_order(second)]
     order = torch.cat([own[0], own[1] + n])
     rows = stacked[order.to(stacked.device)]
-    origin = (rows[:n].double().mean(0) + rows[n:].double().mean(0)) / 2
+    origin = (rows[:n].mean(0, dtype=torch.float64) + rows[n:].mean(0, dtype=torch.float64)) / 2
     gram = gram_matrix(rows, origin)
     test = centroid_test(gram, n, permutations=permutations, seed=seed)
     back = order.argsort()
