@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,16 @@ def test_rbf_of_this_width_does_not_see_radii_that_are_close(seed: int) -> None:
     assert separation(kernel_pca(weights).coordinates, LABELS).score < 0.5
     narrow = kernel_pca(weights, Kernel("rbf", gamma=60 / D))
     assert separation(narrow.coordinates, LABELS).score == 1.0
+
+
+@pytest.mark.parametrize(("contrast", "seen"), [(2.5, False), (7.0, True)])
+def test_where_rbf_begins_to_see_radii(contrast: float, seen: bool) -> None:
+    """Around n (r_A² − r_B²)/d = 4, with r_A = 2 r_B and 24 vectors of each."""
+    d, outer = 8000, contrast / 48 / 0.75
+    for seed in range(3):
+        weights = shell([math.sqrt(outer / 4 * d)] * 24 + [math.sqrt(outer * d)] * 24, d, "begin", seed)
+        score = separation(kernel_pca(weights).coordinates, ["inner"] * 24 + ["outer"] * 24).score
+        assert score == 1.0 if seen else score < 0.5
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -110,6 +110,34 @@ def test_equal_means_are_rejected_as_often_as_they_should_be(n: int, m: int, kin
     assert 0.01 <= rejected / 200 <= 0.09
 
 
+@pytest.mark.parametrize("paired", [12, 5])
+def test_runs_that_share_their_start_are_alike_and_the_test_knows(paired: int) -> None:
+    """w_A = c + a, w_B = c + b with one c for each pair: the centroids are closer than independent ones."""
+    pairs, rejected, naive, ratios, power = [(i, i) for i in range(paired)], 0, 0, [], 0
+    for k in range(200):
+        a, b = draws(12, 200, 3 * k), 1.5 * draws(10 if paired < 10 else 12, 200, 3 * k + 1)
+        start = 2 * draws(24, 200, 3 * k + 2)
+        a, b = a + start[:12], b + torch.cat([start[:paired], start[12 : 12 + len(b) - paired]])
+        rows = torch.cat([a, b])
+        found = centroid_test(rows @ rows.T, 12, pairs=pairs, permutations=99, seed=k)
+        rejected += found.p_value <= 0.05
+        ratios.append(found.ratio)
+        naive += centroid_test(rows @ rows.T, 12, permutations=99, seed=k).p_value <= 0.05
+        rows[:12] += 0.7
+        power += centroid_test(rows @ rows.T, 12, pairs=pairs, permutations=99, seed=k).p_value <= 0.05
+    assert 0.01 <= rejected / 200 <= 0.09
+    assert np.mean(ratios) == pytest.approx(1, abs=0.02)
+    assert naive < rejected
+    assert power > 190
+
+
+def test_pairs_are_found_again_in_any_order() -> None:
+    a, b = draws(5, 9, 0), draws(4, 9, 1)
+    found = common_origin(a, b, pairs=[(0, 1), (3, 2)], permutations=199)
+    assert common_origin(a.flip(0), b.flip(0), pairs=[(1, 1), (4, 2)], permutations=199).test == found.test
+    assert common_origin(a, b, pairs=[(3, 1), (0, 2)], permutations=199).test != found.test
+
+
 def test_order_motions_and_scale_change_nothing_else() -> None:
     a, b = draws(7, 12, 5) + 0.2, draws(5, 12, 6)
     found = common_origin(a, b, permutations=199)
@@ -159,5 +187,8 @@ def test_nonsense_is_refused() -> None:
         set_spread(torch.eye(3)[:2].index_fill(0, torch.tensor([0]), 0.0))
     with pytest.raises(InputError, match="initial weights of shape"):
         set_spread(rows, rows[:2])
+    for pairs in ([(0, 3)], [(0, 0), (0, 1)], [(-1, 0)]):
+        with pytest.raises(InputError, match="each point once at most"):
+            common_origin(rows, rows, pairs=pairs)
     with pytest.raises(InputError, match="at least 1 permutation"):
         common_origin(rows, rows, permutations=0)

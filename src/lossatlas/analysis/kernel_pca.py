@@ -81,8 +81,9 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
     whatever their lengths, so linear, polynomial and sigmoid kernels see nothing.
     *When it does.* The diagonal 1 − a_i² has eigenvectors too, which scatter the outer vectors at random. For two sets
     of n/2 vectors with r²/d small, component 1 is the radius only if n (r_A² − r_B²)/d > 4, and a little more where n
-    is not small against d: for fewer minima, or closer radii, it is not, and RBF approaches 1 − |x−y|²/d, which is the
-    linear kernel.
+    is not small against d. With fewer minima or closer radii it is not: RBF is then about 1 − |x−y|²/d, which is the
+    linear kernel, and what separates the sets is a direction (:func:`~lossatlas.analysis.common_origin`). A larger γ
+    makes radii visible.
 
     Args:
         weights: ``(n, d)``, of all sets together, in units of the parameters; any floating dtype.
