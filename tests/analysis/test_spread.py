@@ -12,7 +12,7 @@ import torch
 from scipy.spatial import distance
 from shells import shell
 
-from lossatlas.analysis import CommonOrigin, SetSpread, centroid_test, common_origin, set_spread
+from lossatlas.analysis import CommonOrigin, SetSpread, centroid_test, common_origin, matching_rows, set_spread
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import bit_equal, load_tree, save_tree
 from lossatlas.core.linalg import random_rotation
@@ -136,6 +136,13 @@ def test_pairs_are_found_again_in_any_order() -> None:
     found = common_origin(a, b, pairs=[(0, 1), (3, 2)], permutations=199)
     assert common_origin(a.flip(0), b.flip(0), pairs=[(1, 1), (4, 2)], permutations=199).test == found.test
     assert common_origin(a, b, pairs=[(3, 1), (0, 2)], permutations=199).test != found.test
+
+
+def test_rows_that_match() -> None:
+    rows = draws(6, 4, 0)
+    assert matching_rows(rows, rows[[5, 2, 2, 0]]) == [(0, 3), (2, 1), (5, 0)]
+    assert matching_rows(rows[[1, 1, 1]], rows[[1, 3, 1]]) == [(0, 0), (1, 2)]
+    assert matching_rows(rows, rows + 1e-15 * rows.abs()) == []
 
 
 def test_order_motions_and_scale_change_nothing_else() -> None:

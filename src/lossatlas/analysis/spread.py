@@ -161,7 +161,8 @@ def common_origin(
         first: ``(n, d)``, at least two rows, in units of the parameters.
         second: ``(m, d)``, at least two rows.
         pairs: (i, j), row i of the first set and row j of the second, of runs that share their initial weights; they
-            resemble each other, and without this the test would seldom find anything.
+            resemble each other, and without this the test would seldom find anything. Of two ensembles:
+            ``matching_rows(one.initial, other.initial)``.
         permutations: random relabellings of the test.
         seed: names them.
         confidence: of the intervals.
