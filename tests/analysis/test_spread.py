@@ -102,10 +102,11 @@ def test_the_means_of_table_s1_alone_are_a_preferred_direction_for_the_autoencod
 @pytest.mark.parametrize("kind", ["isotropic", "few directions"])
 def test_equal_means_are_rejected_as_often_as_they_should_be(n: int, m: int, kind: str) -> None:
     """Also where the spreads differ and so do the sizes, which a relabelling without the division would confuse."""
-    scales = torch.ones(200).double() if kind == "isotropic" else torch.arange(1, 201).double().rsqrt()
+    d = 1500 if kind == "isotropic" else 200
+    scales = torch.ones(d).double() if kind == "isotropic" else torch.arange(1, d + 1).double().rsqrt()
     rejected = 0
     for k in range(200):
-        rows = torch.cat([draws(n, 200, 2 * k), 2.5 * draws(m, 200, 2 * k + 1)]) * scales
+        rows = torch.cat([draws(n, d, 2 * k), 2.5 * draws(m, d, 2 * k + 1)]) * scales
         rejected += centroid_test(rows @ rows.T, n, permutations=99, seed=k).p_value <= 0.05
     assert 0.01 <= rejected / 200 <= 0.09
 

@@ -113,24 +113,26 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
     kernel = (Kernel(kernel) if isinstance(kernel, str) else kernel).resolved(dim)
     order = canonical_order(given)
     rows = given[order.to(given.device)]
-    matrix = kernel.matrix(rows)
+    about_mean = gram_matrix(rows, rows.mean(0, dtype=torch.float64))
+    # Linear components do not depend on the origin, but far from it digits would be lost.
+    matrix = about_mean if kernel.name == "linear" else kernel.matrix(rows)
+    alike = [False, *(torch.equal(rows[i], rows[i - 1]) for i in range(1, n))]
     centred = matrix - matrix.mean(0) - matrix.mean(1, keepdim=True) + matrix.mean()
     eigenvalues = torch.linalg.eigvalsh((centred + centred.T) / 2).flip(0)
     # An entry of the kernel is rounded by its own size, which may be far above that of what varies.
-    if not eigenvalues[0] > 64 * torch.finfo(torch.float64).eps * n * matrix.abs().max():
+    if sum(alike) == n - 1 or not eigenvalues[0] > 64 * torch.finfo(torch.float64).eps * n * matrix.abs().max():
         raise InputError(
             f"expected rows among which the {kernel.name} kernel has variance, got none: {n} rows that are alike, or a "
-            "kernel that is negative"
+            "kernel without a positive eigenvalue"
         )
     floor = _EQUAL * eigenvalues[0]
     positive = min(components, int((eigenvalues > floor).sum()))
     solver = Solver(n_components=positive, kernel="precomputed", eigen_solver="dense")
     found = torch.from_numpy(np.ascontiguousarray(solver.fit_transform(matrix.numpy())))
-    squares = gram_matrix(rows, rows.mean(0, dtype=torch.float64)).diagonal().clamp(min=0)
+    squares = about_mean.diagonal().clamp(min=0)
     coordinates = torch.zeros(n, components, dtype=torch.float64)
     coordinates[:, :positive] = found * _signs(found, squares)
     # Equal rows can be told apart neither by their contents nor, after the last bits are made equal, by the result.
-    alike = [0, *(torch.equal(rows[i], rows[i - 1]) for i in range(1, n))]
     first = torch.tensor([i for i in range(n) if not alike[i]])
     back = first[(1 - torch.tensor(alike, dtype=torch.int64)).cumsum(0) - 1][order.argsort()]
     gaps = -eigenvalues.diff()
