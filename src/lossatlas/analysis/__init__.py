@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
+from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
 from lossatlas.analysis.separation import Separation, separation
@@ -35,6 +36,7 @@ __all__ = [
     "distance_table",
     "kernel_pca",
     "loss_table",
+    "matching_rows",
     "mean_of_pairs",
     "mean_of_runs",
     "replica_table",

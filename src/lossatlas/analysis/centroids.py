@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator
 
-__all__ = ["CentroidTest", "centroid_test"]
+__all__ = ["CentroidTest", "centroid_test", "checked_pairs"]
 
 # Permutations at a time: 256 rows of some hundred points keep the products small.
 _BLOCK = 256
@@ -26,7 +27,7 @@ class CentroidTest:
     Args:
         distance: |w̄_A − w̄_B|.
         null_distance: root mean square of the distance when both sets are independent draws about one mean:
-            √(s_A²/n_A + s_B²/n_B), with s² = Σ_i |w_i − w̄|² / (n − 1).
+            √(s_A²/n_A + s_B²/n_B), with s² = Σ_i |w_i − w̄|² / (n − 1); less where points come in pairs.
         offset_squared: |w̄_A − w̄_B|² − null_distance², which estimates the squared distance of the two means without
             bias; negative about half the time where they are equal.
         p_value: share of relabellings that are at least as far apart.
@@ -45,27 +46,34 @@ class CentroidTest:
         return self.distance / self.null_distance if self.null_distance > 0 else math.nan
 
 
-def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: int = 0) -> CentroidTest:
+def centroid_test(
+    gram: Tensor, first: int, *, pairs: Sequence[tuple[int, int]] = (), permutations: int = 9999, seed: int = 0
+) -> CentroidTest:
     """Test whether two sets share their mean, from inner products alone.
 
     The squared distance of the means is estimated without bias by
     T = Σ_{i≠j∈A} G_ij / n_A(n_A−1) + Σ_{i≠j∈B} G_ij / n_B(n_B−1) − 2 Σ_{i∈A,j∈B} G_ij / n_A n_B
     (Chen & Qin 2010), which equals |w̄_A − w̄_B|² − s_A²/n_A − s_B²/n_B. It is divided by its standard deviation under
-    equal means, with G about the mean of all,
+    equal means, with G about the common mean,
     Var T ≈ 2 Σ_{i≠j∈A} G_ij²/(n_A(n_A−1))² + 2 Σ_{i≠j∈B} G_ij²/(n_B(n_B−1))² + 4 Σ_{i∈A,j∈B} G_ij²/(n_A n_B)²,
     and compared with its values under random relabellings: p = (1 + #{T* ≥ T}) / (1 + permutations). Divided so, sets
     of different spread and size are compared fairly although relabelling mixes them (Chung & Romano 2013): what is
     tested is the means, not the spreads.
 
+    A run of one set and a run of the other that share their initial weights are alike, which draws the centroids
+    together. Such pairs are left out of the last sum, and relabelling swaps their members only with one another.
+
     Args:
-        gram: ``(n, n)``, float64, inner products about any origin, the first set before the second; see
+        gram: ``(n, n)``, float64, inner products about an origin near the points, the first set before the second; see
             :func:`~lossatlas.analysis.gram.gram_matrix`.
         first: n_A, how many rows are of the first set.
+        pairs: (i, j), row i of the first set and row j of the second, that are not independent of one another.
         permutations: random relabellings; the smallest p is 1/(1 + permutations).
         seed: names the relabellings.
 
     Raises:
-        InputError: fewer than two points in a set, or no permutations.
+        InputError: fewer than two points in a set, no permutations, or pairs of points that are not there or occur
+            twice.
 
     Reference:
         Chen & Qin 2010, *A two-sample test for high-dimensional data with applications to gene-set testing*,
@@ -83,45 +91,82 @@ def centroid_test(gram: Tensor, first: int, *, permutations: int = 9999, seed: i
         raise InputError(
             f"expected at least 2 points in each set and at least 1 permutation, got {n}, {m} and {permutations}"
         )
-    # About the mean of all, as if the means were equal: that is what is tested.
-    centred = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-    diagonal = centred.diagonal().clone()
-    products = centred.clone().fill_diagonal_(0)
+    together = checked_pairs(pairs, n, m)
+    left, right = [i for i, _ in together], [n + j for _, j in together]
+    independent = torch.ones(n + m, n + m, dtype=torch.float64).fill_diagonal_(0)
+    independent[left, right] = independent[right, left] = 0
+    products = _centred_products(gram, independent)
     squares = products.square()
+    inside, outside, across = n * (n - 1), m * (m - 1), n * m - len(pairs)
 
     def statistics(members: Tensor) -> tuple[Tensor, Tensor]:
         """T and its variance for ``(P, n + m)`` indicators of the first set."""
         others = 1 - members
 
         def forms(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            left, right = members @ matrix, others @ matrix
-            return (left * members).sum(-1), (right * others).sum(-1), (left * others).sum(-1)
+            own, other = members @ matrix, others @ matrix
+            return (own * members).sum(-1), (other * others).sum(-1), (own * others).sum(-1)
 
         a, b, ab = forms(products)
-        t = a / (n * (n - 1)) + b / (m * (m - 1)) - 2 * ab / (n * m)
+        t = a / inside + b / outside - 2 * ab / across
         a, b, ab = forms(squares)
-        return t, 2 * a / (n * (n - 1)) ** 2 + 2 * b / (m * (m - 1)) ** 2 + 4 * ab / (n * m) ** 2
+        return t, 2 * a / inside**2 + 2 * b / outside**2 + 4 * ab / across**2
 
     labels = torch.zeros(1, n + m, dtype=torch.float64)
     labels[0, :n] = 1
     offset, variance = statistics(labels)
     observed = _studentised(offset, variance)
     stream = generator(seed, "relabellings", n, m)
+    free = torch.tensor(sorted(set(range(n + m)) - {*left, *right}), dtype=torch.int64)
     beyond, slack = 0, _ROUNDING * max(1.0, abs(float(observed)))
     for start in range(0, permutations, _BLOCK):
         count = min(_BLOCK, permutations - start)
-        order = torch.rand(count, n + m, generator=stream, dtype=torch.float64).argsort(dim=1)
-        t, variance = statistics(labels.expand(count, -1).gather(1, order))
+        order = torch.rand(count, len(free), generator=stream, dtype=torch.float64).argsort(dim=1)
+        members = labels.repeat(count, 1)
+        members[:, free] = labels[0, free][order]
+        members[:, left] = torch.randint(2, (count, len(pairs)), generator=stream).double()
+        members[:, right] = 1 - members[:, left]
+        t, variance = statistics(members)
         beyond += int((_studentised(t, variance) >= observed - slack).sum())
-    # About the sets' own means: the spreads are not to grow with the distance that is measured.
     indicator = labels[0] / n - (1 - labels[0]) / m
-    squared = float((indicator @ centred @ indicator).clamp(min=0))
-    spread = (diagonal[:n].sum() / n - centred[:n, :n].mean()) / (n - 1)
-    spread = spread + (diagonal[n:].sum() / m - centred[n:, n:].mean()) / (m - 1)
-    null = float(spread.clamp(min=0))
+    squared = float((indicator @ gram @ indicator).clamp(min=0))
+    null = _variance_of_mean(gram[:n, :n]) + _variance_of_mean(gram[n:, n:])
+    if pairs:
+        null = max(squared - float(offset), 0.0)
     return CentroidTest(
         math.sqrt(squared), math.sqrt(null), squared - null, (1 + beyond) / (1 + permutations), permutations
     )
+
+
+def checked_pairs(pairs: Sequence[tuple[int, int]], n: int, m: int) -> list[tuple[int, int]]:
+    """Pairs of a point of the first set and one of the second, none of them twice.
+
+    Example:
+        >>> checked_pairs([(0, 1)], 2, 2)
+        [(0, 1)]
+    """
+    found = [(int(i), int(j)) for i, j in pairs]
+    outside = any(not (0 <= i < n and 0 <= j < m) for i, j in found)
+    if outside or len({i for i, _ in found}) < len(found) or len({j for _, j in found}) < len(found):
+        raise InputError(f"expected pairs (i, j) of {n} and {m} points, each point once at most, got {found}")
+    return found
+
+
+def _centred_products(gram: Tensor, independent: Tensor) -> Tensor:
+    """Inner products of independent points about the mean of all, as if both sets had that mean: this is tested.
+
+    Products with the mean come from products of independent points. About the plain mean of all points every product
+    would be off by that mean's squared error, which in many dimensions exceeds the products.
+    """
+    allowed = gram * independent
+    rows = allowed.sum(1) / independent.sum(1)
+    return (gram - rows[:, None] - rows[None, :] + allowed.sum() / independent.sum()) * independent
+
+
+def _variance_of_mean(gram: Tensor) -> float:
+    """s²/n of the points of one set."""
+    size = len(gram)
+    return max(float(gram.diagonal().mean() - gram.mean()) / (size - 1), 0.0)
 
 
 def _studentised(offset: Tensor, variance: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 
-__all__ = ["canonical_order", "checked_sets", "checked_weights", "gram_matrix", "squared_distances"]
+__all__ = ["canonical_order", "checked_sets", "checked_weights", "gram_matrix", "matching_rows", "squared_distances"]
 
 # Columns at a time: 150 rows of 8192 float64 numbers are 10 MB, whatever the number of parameters.
 _COLUMNS = 8192
@@ -92,9 +92,33 @@ def canonical_order(weights: Tensor) -> Tensor:
         >>> torch.equal(rows[canonical_order(rows)], rows.flip(0)[canonical_order(rows.flip(0))])
         True
     """
-    rows = weights.detach().cpu().contiguous()
-    keys = [hashlib.blake2b(row.view(torch.uint8).numpy().tobytes(), digest_size=16).digest() for row in rows]
+    keys = _digests(weights)
     return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)
+
+
+def matching_rows(first: Tensor, second: Tensor) -> list[tuple[int, int]]:
+    """Rows that two tensors share bit for bit, such as the initial weights of runs of two optimizers.
+
+    Args:
+        first: ``(n, d)``.
+        second: ``(m, d)``, of the same dtype.
+
+    Returns:
+        (i, j) with ``first[i]`` equal to ``second[j]``, ascending; no row occurs twice.
+
+    Example:
+        >>> matching_rows(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[3.0], [4.0], [1.0]]))
+        [(0, 2), (2, 0)]
+    """
+    there: dict[bytes, list[int]] = {}
+    for j, key in reversed(list(enumerate(_digests(second)))):
+        there.setdefault(key, []).append(j)
+    return [(i, there[key].pop()) for i, key in enumerate(_digests(first)) if there.get(key)]
+
+
+def _digests(weights: Tensor) -> list[bytes]:
+    rows = weights.detach().cpu().contiguous()
+    return [hashlib.blake2b(row.view(torch.uint8).numpy().tobytes(), digest_size=16).digest() for row in rows]
 
 
 def gram_matrix(weights: Tensor, origin: Tensor | None = None) -> Tensor:

@@ -81,8 +81,9 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
     whatever their lengths, so linear, polynomial and sigmoid kernels see nothing.
     *When it does.* The diagonal 1 − a_i² has eigenvectors too, which scatter the outer vectors at random. For two sets
     of n/2 vectors with r²/d small, component 1 is the radius only if n (r_A² − r_B²)/d > 4, and a little more where n
-    is not small against d: for fewer minima, or closer radii, it is not, and RBF approaches 1 − |x−y|²/d, which is the
-    linear kernel.
+    is not small against d. With fewer minima or closer radii it is not: RBF is then about 1 − |x−y|²/d, which is the
+    linear kernel, and what separates the sets is a direction (:func:`~lossatlas.analysis.common_origin`). A larger γ
+    makes radii visible.
 
     Args:
         weights: ``(n, d)``, of all sets together, in units of the parameters; any floating dtype.
@@ -94,7 +95,7 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
         ConfigurationError: no such kernel.
 
     Reference:
-        Schölkopf, Smola & Müller 1998, Neural Computation 10, 1299, eqs. 10-14; Yu & Morozov 2026, arXiv 2602.21276,
+        Schölkopf, Smola & Müller 1998, Neural Computation 10, 1299, section 3; Yu & Morozov 2026, arXiv 2602.21276,
         section II.4 and figures 6 and S4.
 
     Example:
@@ -112,20 +113,28 @@ def kernel_pca(weights: Tensor, kernel: Kernel | str = "rbf", components: int = 
     kernel = (Kernel(kernel) if isinstance(kernel, str) else kernel).resolved(dim)
     order = canonical_order(given)
     rows = given[order.to(given.device)]
-    matrix = kernel.matrix(rows)
+    about_mean = gram_matrix(rows, rows.mean(0, dtype=torch.float64))
+    # Linear components do not depend on the origin, but far from it digits would be lost.
+    matrix = about_mean if kernel.name == "linear" else kernel.matrix(rows)
+    alike = [False, *(torch.equal(rows[i], rows[i - 1]) for i in range(1, n))]
     centred = matrix - matrix.mean(0) - matrix.mean(1, keepdim=True) + matrix.mean()
     eigenvalues = torch.linalg.eigvalsh((centred + centred.T) / 2).flip(0)
     # An entry of the kernel is rounded by its own size, which may be far above that of what varies.
-    if not eigenvalues[0] > 64 * torch.finfo(torch.float64).eps * n * matrix.abs().max():
-        raise InputError(f"expected rows that the {kernel.name} kernel tells apart, got {n} rows with no variance")
+    if sum(alike) == n - 1 or not eigenvalues[0] > 64 * torch.finfo(torch.float64).eps * n * matrix.abs().max():
+        raise InputError(
+            f"expected rows among which the {kernel.name} kernel has variance, got none: {n} rows that are alike, or a "
+            "kernel without a positive eigenvalue"
+        )
     floor = _EQUAL * eigenvalues[0]
     positive = min(components, int((eigenvalues > floor).sum()))
     solver = Solver(n_components=positive, kernel="precomputed", eigen_solver="dense")
     found = torch.from_numpy(np.ascontiguousarray(solver.fit_transform(matrix.numpy())))
-    squares = gram_matrix(rows, rows.double().mean(0)).diagonal().clamp(min=0)
+    squares = about_mean.diagonal().clamp(min=0)
     coordinates = torch.zeros(n, components, dtype=torch.float64)
     coordinates[:, :positive] = found * _signs(found, squares)
-    back = order.argsort()
+    # Equal rows can be told apart neither by their contents nor, after the last bits are made equal, by the result.
+    first = torch.tensor([i for i in range(n) if not alike[i]])
+    back = first[(1 - torch.tensor(alike, dtype=torch.int64)).cumsum(0) - 1][order.argsort()]
     gaps = -eigenvalues.diff()
     near = torch.cat([gaps, gaps.new_full((1,), torch.inf)]) <= floor
     equal = near | torch.cat([near.new_zeros(1), near[:-1]]) | (eigenvalues <= floor)

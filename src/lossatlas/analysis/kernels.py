@@ -81,7 +81,7 @@ class Kernel:
         assert gamma is not None
         if self.name == "rbf":
             # Distances from inner products lose digits far from the origin, and RBF does not depend on it.
-            matrix = torch.exp(-gamma * squared_distances(gram_matrix(weights, weights.double().mean(0))))
+            matrix = torch.exp(-gamma * squared_distances(gram_matrix(weights, weights.mean(0, dtype=torch.float64))))
         else:
             matrix = gram_matrix(weights)
             if self.name == "poly":

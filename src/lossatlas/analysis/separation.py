@@ -164,21 +164,24 @@ def _newcombe(auc: float, n: int, m: int, confidence: float) -> tuple[float, flo
 
 
 def _accuracy(points: Array, second: NDArray[np.bool_]) -> float:
-    if points.shape[1] == 0:
+    """Balanced accuracy of Fisher's linear discriminants, each fitted to all points but the one that it judges."""
+    n, features = points.shape
+    if features == 0:
         return 0.5
+    points = points - points.mean(axis=0)
     points = points / np.abs(points).max(axis=0)
-    right = [
-        _judge(np.delete(points, i, axis=0), np.delete(second, i), points[i]) == second[i] for i in range(len(second))
-    ]
-    correct = np.array(right)
-    return float((correct[~second].mean() + correct[second].mean()) / 2)
+    others = 1 - np.eye(n)
 
+    def means(members: NDArray[np.bool_]) -> Array:
+        kept = others[:, members]
+        found: Array = kept @ points[members] / kept.sum(axis=1, keepdims=True)
+        return found
 
-def _judge(points: Array, second: NDArray[np.bool_], point: Array) -> bool:
-    """Whether Fisher's linear discriminant, fitted to the others, puts a point in the second set."""
-    a, b = points[~second], points[second]
-    spread = points - points.mean(0)
+    a, b, centre = means(~second), means(second), others @ points / (n - 1)
     # Of all scatter, not of that within the sets, which may be zero; the direction is the same. The pseudo-inverse:
     # coordinates may depend on each other.
-    direction = np.linalg.pinv(spread.T @ spread, hermitian=True) @ (b.mean(0) - a.mean(0))
-    return bool(direction @ (point - (a.mean(0) + b.mean(0)) / 2) > 0)
+    products = np.einsum("nk,nl->nkl", points, points)
+    scatter = products.sum(axis=0) - products - (n - 1) * np.einsum("nk,nl->nkl", centre, centre)
+    direction = np.einsum("nkl,nl->nk", np.linalg.pinv(scatter, rcond=1e-10, hermitian=True), b - a)
+    correct = ((direction * (points - (a + b) / 2)).sum(axis=1) > 0) == second
+    return float((correct[~second].mean() + correct[second].mean()) / 2)

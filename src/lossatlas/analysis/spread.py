@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from lossatlas.analysis.centroids import CentroidTest, centroid_test
+from lossatlas.analysis.centroids import CentroidTest, centroid_test, checked_pairs
 from lossatlas.analysis.gram import canonical_order, checked_sets, checked_weights, gram_matrix, squared_distances
 from lossatlas.analysis.uncertainty import Estimate, mean_of_pairs, mean_of_runs
 from lossatlas.core.errors import InputError
@@ -76,7 +77,7 @@ def set_spread(weights: Tensor, initial: Tensor | None = None, confidence: float
     zero = (lengths == 0).nonzero().flatten().tolist()
     if zero:
         raise InputError(f"expected weights that are not all zero, for angles between them, got zeros in rows {zero}")
-    distances = squared_distances(gram_matrix(rows, rows.double().mean(0))).sqrt()
+    distances = squared_distances(gram_matrix(rows, rows.mean(0, dtype=torch.float64))).sqrt()
     cosines = raw / lengths[:, None] / lengths[None, :]
     travelled = travel = None
     if initial is not None:
@@ -142,7 +143,13 @@ class CommonOrigin:
 
 
 def common_origin(
-    first: Tensor, second: Tensor, *, permutations: int = 9999, seed: int = 0, confidence: float = 0.95
+    first: Tensor,
+    second: Tensor,
+    *,
+    pairs: Sequence[tuple[int, int]] = (),
+    permutations: int = 9999,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> CommonOrigin:
     """Distances of two sets from w̄ = (w̄_A + w̄_B)/2, and whether their centroids differ.
 
@@ -153,6 +160,9 @@ def common_origin(
     Args:
         first: ``(n, d)``, at least two rows, in units of the parameters.
         second: ``(m, d)``, at least two rows.
+        pairs: (i, j), row i of the first set and row j of the second, of runs that share their initial weights; they
+            resemble each other, and without this the test would seldom find anything. Of two ensembles:
+            ``matching_rows(one.initial, other.initial)``.
         permutations: random relabellings of the test.
         seed: names them.
         confidence: of the intervals.
@@ -161,7 +171,7 @@ def common_origin(
         Distances in the order of the rows. The order changes no number by more than rounding, and p not at all.
 
     Raises:
-        InputError: no sets of weights, or of different networks.
+        InputError: no sets of weights, or of different networks, or pairs of rows that are not there or occur twice.
 
     Reference:
         Yu & Morozov 2026, arXiv 2602.21276, figures 5 and S3.
@@ -177,10 +187,11 @@ def common_origin(
     own = [canonical_order(first), canonical_order(second)]
     order = torch.cat([own[0], own[1] + n])
     rows = stacked[order.to(stacked.device)]
-    origin = (rows[:n].double().mean(0) + rows[n:].double().mean(0)) / 2
+    origin = (rows[:n].mean(0, dtype=torch.float64) + rows[n:].mean(0, dtype=torch.float64)) / 2
     gram = gram_matrix(rows, origin)
-    test = centroid_test(gram, n, permutations=permutations, seed=seed)
     back = order.argsort()
+    placed = sorted((int(back[i]), int(back[n + j]) - n) for i, j in checked_pairs(pairs, n, total - n))
+    test = centroid_test(gram, n, pairs=placed, permutations=permutations, seed=seed)
     radii = gram.diagonal().clamp(min=0).sqrt()[back]
     distances = squared_distances(gram).sqrt()[:n, n:]
     cross = [(i, j) for i in range(n) for j in range(n, total)]
