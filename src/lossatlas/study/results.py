@@ -101,16 +101,18 @@ class SetComparison:
     """The minima of two optimizers side by side.
 
     Args:
-        first: name of the one.
+        first: name of the one optimizer.
         second: name of the other.
-        weight_set: ``"train"`` or ``"test"``.
+        first_set: weight set of the first, ``"train"`` or ``"test"``.
+        second_set: weight set of the second.
         origin: distances from their common origin.
         components: kernel components and how well they tell the two apart, kernel by kernel.
     """
 
     first: str
     second: str
-    weight_set: str
+    first_set: str
+    second_set: str
     origin: CommonOrigin
     components: tuple[tuple[KernelPCA, Separation], ...]
 
@@ -123,7 +125,8 @@ class WeightAnalysis:
         network: name of the network.
         statistics: by optimizer and weight set.
         spreads: distances within each set, where it has two minima or more.
-        comparisons: every two optimizers, for each weight set.
+        comparisons: every two optimizers: the same set of both, and the training set of a full-batch one against
+            the early-stopped set of a mini-batch one.
     """
 
     network: str

@@ -78,4 +78,4 @@ def _weight_tables(found: Sequence[WeightAnalysis]) -> list[Table]:
 
 
 def _sides(network: str, pair: SetComparison) -> tuple[str, str, str]:
-    return network, f"{pair.first} {pair.weight_set}", f"{pair.second} {pair.weight_set}"
+    return network, f"{pair.first} {pair.first_set}", f"{pair.second} {pair.second_set}"

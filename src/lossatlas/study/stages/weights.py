@@ -8,9 +8,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from lossatlas import analysis
+from lossatlas import analysis, optimize
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
+from lossatlas.study.config import WeightsConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.results import Gathered, SetComparison, WeightAnalysis
@@ -18,6 +19,9 @@ from lossatlas.study.stages.stage import Planning, Stage, of_kind
 from lossatlas.study.store import Piece
 
 __all__ = ["Weights"]
+
+_Set = tuple[str, str]
+"""Optimizer and weight set."""
 
 _COMPONENTS = 2
 _FLOPS = 5e9  # products of two numbers per second, of inner products in float64, about
@@ -71,19 +75,9 @@ class Weights(Stage):
                 )
         comparisons = []
         wanted = list(_comparisons(ensembles, how.weight_sets))
-        for number, (first, second, chosen) in enumerate(wanted, 1):
-            one, other = (ensembles[name].weight_set(chosen).weights for name in (first, second))
-            labels = [first] * len(one) + [second] * len(other)
-            comparisons.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "weight_set": chosen,
-                    "origin": analysis.common_origin(one, other, seed=context.config.seed).to_tree(),
-                    "kernels": [_separate(torch.cat([one, other]), labels, kernel) for kernel in how.kernels],
-                }
-            )
-            update(number / len(wanted), f"{first} and {second}, {chosen}")
+        for number, (first, second) in enumerate(wanted, 1):
+            comparisons.append(_compare(ensembles, (first, second), how, context.config.seed))
+            update(number / len(wanted), f"{' '.join(first)}, {' '.join(second)}")
         return {"sets": sets, "comparisons": comparisons}
 
     def cost(self, piece: Piece, costs: Costs) -> Cost:
@@ -106,7 +100,8 @@ class Weights(Stage):
             SetComparison(
                 tree["first"],
                 tree["second"],
-                tree["weight_set"],
+                tree["first_set"],
+                tree["second_set"],
                 analysis.CommonOrigin.from_tree(tree["origin"]),
                 tuple(
                     (analysis.KernelPCA.from_tree(each["pca"]), analysis.Separation.from_tree(each["separation"]))
@@ -119,12 +114,36 @@ class Weights(Stage):
         gathered.weights.append(found)
 
 
-def _comparisons(ensembles: dict[str, Ensemble], weight_sets: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Two optimizers and a weight set, wherever both have two minima or more."""
-    for weight_set in weight_sets:
-        for first, second in combinations(ensembles, 2):
-            if min(len(ensembles[first]), len(ensembles[second])) > 1:
-                yield first, second, weight_set
+def _comparisons(ensembles: dict[str, Ensemble], weight_sets: Sequence[str]) -> Iterator[tuple[_Set, _Set]]:
+    """Every two optimizers: the same weight set of both, then the sets of the paper's Figs. 5 and 6.
+
+    Those are what a full-batch optimizer ended with and what early stopping takes from a mini-batch one.
+    """
+    for first, second in combinations(ensembles, 2):
+        if min(len(ensembles[first]), len(ensembles[second])) < 2:
+            continue
+        for weight_set in weight_sets:
+            yield (first, weight_set), (second, weight_set)
+        stochastic = [optimize.get(name).stochastic for name in (first, second)]
+        if stochastic[0] != stochastic[1] and {"train", "test"} <= set(weight_sets):
+            yield (first, "test" if stochastic[0] else "train"), (second, "test" if stochastic[1] else "train")
+
+
+def _compare(ensembles: dict[str, Ensemble], sets: tuple[_Set, _Set], how: WeightsConfig, seed: int) -> Tree:
+    (first, first_set), (second, second_set) = sets
+    one, other = ensembles[first].weight_set(first_set).weights, ensembles[second].weight_set(second_set).weights
+    # Replica i of both optimizers starts from the same weights: those two are not independent.
+    begun, other_begun = ensembles[first].initial, ensembles[second].initial
+    pairs = analysis.matching_rows(begun, other_begun) if begun is not None and other_begun is not None else ()
+    labels = [f"{first} {first_set}"] * len(one) + [f"{second} {second_set}"] * len(other)
+    return {
+        "first": first,
+        "second": second,
+        "first_set": first_set,
+        "second_set": second_set,
+        "origin": analysis.common_origin(one, other, pairs=pairs, seed=seed).to_tree(),
+        "kernels": [_separate(torch.cat([one, other]), labels, kernel) for kernel in how.kernels],
+    }
 
 
 def _separate(weights: Tensor, labels: list[str], kernel: str) -> Tree:
