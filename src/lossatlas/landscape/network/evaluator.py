@@ -14,7 +14,7 @@ from lossatlas.core.hardware import memory_budget
 from lossatlas.landscape.contract import Rows, row_chunks, take_rows
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, batch_size
-from lossatlas.landscape.network.strategies import STRATEGIES, StrategyName, Work
+from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, STRATEGIES, StrategyName, Work
 
 __all__ = ["Evaluator", "Numerics", "Slices"]
 
@@ -27,26 +27,29 @@ class Numerics:
         full: strategy where all rows see the same data.
         mini: strategy where each row sees its own mini-batch.
         data_chunk: samples per chunk; None: the whole data set (or the loader's batches) at once.
-        row_chunk: rows per batched program; None: as many as fit the memory that is free at each call.
+        row_chunk: rows per batched program where all see the same data; None: as many as fit the memory that is free
+            at each call.
+        mini_row_chunk: the same where each row sees its own mini-batch.
 
     Raises:
         InputError: an unknown strategy, or a chunk below 1.
 
     Example:
         >>> Numerics(full="loop", data_chunk=512).to_json()
-        {'full': 'loop', 'mini': 'loop', 'data_chunk': 512, 'row_chunk': None}
+        {'full': 'loop', 'mini': 'loop', 'data_chunk': 512, 'row_chunk': None, 'mini_row_chunk': None}
     """
 
     full: StrategyName = "loop"
     mini: StrategyName = "loop"
     data_chunk: int | None = None
     row_chunk: int | None = None
+    mini_row_chunk: int | None = None
 
     def __post_init__(self) -> None:
         for name in (self.full, self.mini):
             if name not in STRATEGIES:
                 raise InputError(f"expected a strategy of {', '.join(get_args(StrategyName))}, got '{name}'")
-        for size in (self.data_chunk, self.row_chunk):
+        for size in (self.data_chunk, self.row_chunk, self.mini_row_chunk):
             if size is not None and size < 1:
                 raise InputError(f"expected chunks of at least 1, got {size}")
 
@@ -179,16 +182,16 @@ class Evaluator:
         n = x.shape[:-1].numel()
         totals: dict[str, Tensor] = {}
         count = 0
+        # Metrics of the user's may be anything; those known here run in batched programs as the loss does.
+        batched = slices.indices is None and self.numerics.full != "loop" and self.program.plain_metrics
+        size = self.row_chunk(self.numerics.full, False, slices) if batched else 1
+        measure = METRIC_STRATEGIES[self.numerics.full if batched else "loop"]
         with torch.no_grad():
             for batch in self._batches(slices.indices is not None):
-                buffers = self.program.buffers()
-                for where, rows in row_chunks(x, 1):
+                for where, rows in row_chunks(x, size):
                     part = slices.rows(where)
                     data = batch if part.indices is None else self.source.take(part.indices[0])
-                    state = {**buffers, **{name: tensor[0] for name, tensor in part.buffers.items()}}
-                    for name, total in self.program.metric_sums(
-                        self.program.spec.unflatten(rows[0]), state, data
-                    ).items():
+                    for name, total in measure(self.program, rows, part.buffers, data).items():
                         totals.setdefault(name, torch.zeros(n, dtype=torch.float64, device=self.device))
                         totals[name][where] += total
                 count += batch_size(batch) if batch is not None else 0
@@ -200,9 +203,10 @@ class Evaluator:
 
     def row_chunk(self, name: StrategyName, gradient: bool, slices: Slices) -> int:
         """Rows per call of a strategy: as recorded, or what fits the memory budget."""
-        if self.numerics.row_chunk is not None:
+        fixed = self.numerics.row_chunk if slices.indices is None else self.numerics.mini_row_chunk
+        if fixed is not None:
             # Free memory varies from call to call, and another cut through the rows may change the last bits.
-            return self.numerics.row_chunk
+            return fixed
         if name == "loop":
             # Only lazily made rows are limited here.
             per_row = 2 * self.program.spec.dim * self.dtype.itemsize

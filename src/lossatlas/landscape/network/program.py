@@ -121,6 +121,11 @@ class Program:
         """Whether cutting a batch in two would change the loss (statistics are taken over it)."""
         return self.mode == "batch-statistics" and any(isinstance(m, _NORMS) for m in self.model.modules())
 
+    @property
+    def plain_metrics(self) -> bool:
+        """Whether all metrics are those made here, which any strategy can compute."""
+        return not self._metrics
+
     def buffers(self) -> dict[str, Tensor]:
         """Named buffers of the private copy (clones)."""
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}

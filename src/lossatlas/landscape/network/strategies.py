@@ -18,7 +18,7 @@ from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.shared_input import SharedInputLinear
 from lossatlas.landscape.network.sources import map_tensors
 
-__all__ = ["STRATEGIES", "Strategy", "StrategyName", "Work"]
+__all__ = ["METRIC_STRATEGIES", "STRATEGIES", "Strategy", "StrategyName", "Work"]
 
 StrategyName: TypeAlias = Literal["loop", "vmap", "fused"]
 
@@ -108,6 +108,35 @@ def fused(program: Program, work: Work) -> None:
         batched(program, work)
 
 
+def _metrics_loop(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
+    """Sums of the metrics over a batch for rows, ``(r, d) -> {name: (r,)}``, one row after another."""
+    found: dict[str, list[Tensor]] = {}
+    buffers = program.buffers()
+    for index, row in enumerate(rows):
+        state = {**buffers, **{name: tensor[index] for name, tensor in row_buffers.items()}}
+        for name, total in program.metric_sums(program.spec.unflatten(row), state, batch).items():
+            found.setdefault(name, []).append(total)
+    return {name: torch.stack(totals) for name, totals in found.items()}
+
+
+def _metrics_batched(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
+    """The same for all rows at once."""
+    buffers = program.buffers()
+
+    def one(row: Named, own: Named) -> dict[str, Tensor]:
+        return program.metric_sums(row, {**buffers, **own}, batch)
+
+    found: dict[str, Tensor] = vmap(one, in_dims=(0, 0 if row_buffers else None))(
+        program.spec.unflatten(rows), row_buffers
+    )
+    return found
+
+
+def _metrics_fused(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
+    with SharedInputLinear():
+        return _metrics_batched(program, rows, row_buffers, batch)
+
+
 def _grad(loss: Tensor, leaves: Named) -> tuple[Tensor | None, ...]:
     if not loss.requires_grad:
         return (None,) * len(leaves)
@@ -126,3 +155,9 @@ def _deliver(targets: Named, grads: tuple[Tensor | None, ...], first: bool) -> N
 
 
 STRATEGIES: dict[StrategyName, Strategy] = {"loop": loop, "vmap": batched, "fused": fused}
+
+METRIC_STRATEGIES: dict[StrategyName, Callable[[Program, Tensor, Named, Any], dict[str, Tensor]]] = {
+    "loop": _metrics_loop,
+    "vmap": _metrics_batched,
+    "fused": _metrics_fused,
+}

@@ -122,8 +122,11 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
         if per_row(Numerics(mini="vmap"), rows, plain, batch) < _HYSTERESIS * plain:
             mini = "vmap"
     chosen = Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
-    if best.full == mini == "loop":
-        return chosen
     # Fixed now, so that how much memory is free later does not change how rows are cut.
-    name = best.full if best.full != "loop" else mini
-    return replace(chosen, row_chunk=evaluator.with_numerics(chosen).row_chunk(name, True, nothing))
+    fixed = evaluator.with_numerics(chosen)
+    small = Slices(torch.arange(min(_MINI_BATCH, samples), device=device)[None], {})
+    return replace(
+        chosen,
+        row_chunk=None if best.full == "loop" else fixed.row_chunk(best.full, True, nothing),
+        mini_row_chunk=None if mini == "loop" else fixed.row_chunk(mini, True, small),
+    )
