@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
+from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
 from lossatlas.analysis.comparison import Comparison, difference, paired_difference
 from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
@@ -21,6 +22,8 @@ __all__ = [
     "KERNELS",
     "BarrierTree",
     "CentroidTest",
+    "Claim",
+    "ClaimInputs",
     "CommonOrigin",
     "Comparison",
     "ComponentStatistics",
@@ -36,9 +39,11 @@ __all__ = [
     "barrier_table",
     "barrier_tree",
     "centroid_test",
+    "claims_table",
     "common_origin",
     "difference",
     "distance_table",
+    "evaluate_claims",
     "kernel_pca",
     "loss_table",
     "matching_rows",

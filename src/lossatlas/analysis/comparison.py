@@ -43,8 +43,8 @@ def welch(one: tuple[Share, Share, float], two: tuple[Share, Share, float]) -> t
         two: the same of the second.
 
     Example:
-        >>> welch((1.0, 3.0, 4), (1.0, 3.0, 4))
-        (2.0, 6.0, 1.15625)
+        >>> [round(number, 5) for number in welch((1.0, 3.0, 4), (1.0, 3.0, 4))]
+        [2.0, 6.0, 1.14375]
     """
     total = one[0] + two[0]
     s1, s2 = one[0] / total, two[0] / total
@@ -81,8 +81,12 @@ def difference(first: Sample, second: Sample, confidence: float = 0.95) -> Compa
     units = one.units + two.units
     variance, df, guard = one.error**2 + two.error**2, float(max(units - 2, 1)), 1.0
     if variance > 0:
-        variance, df, guard = welch(*((e.error**2, e.df, math.inf if math.isinf(e.df) else e.units) for e in (one, two)))
-    estimate = estimate_from_error(_minus(one.mean, two.mean), math.sqrt(variance), units, df, guard, confidence)
+        variance, df, guard = welch(
+            *((e.error**2, e.df, math.inf if math.isinf(e.df) else e.units) for e in (one, two))
+        )
+    estimate = estimate_from_error(
+        _minus(one.mean, two.mean), math.sqrt(variance), units, df=df, widened=guard, confidence=confidence
+    )
     return Comparison(estimate, one, two, _effect_size(estimate.mean, first, second), False)
 
 
@@ -116,8 +120,8 @@ def paired_difference(first: Sample, second: Sample, confidence: float = 0.95) -
         estimate = Sample(changes, first.members, first.complete and second.complete).estimate(confidence)
     elif not first.paired:
         raise InputError(
-            f"expected the same runs on both sides, got {sorted(r for r, in first.members)} and "
-            f"{sorted(r for r, in second.members)}: take those in both, or compare independent sets"
+            f"expected the same runs on both sides, got {sorted(r for (r,) in first.members)} and "
+            f"{sorted(r for (r,) in second.members)}: take those in both, or compare independent sets"
         )
     else:
         estimate = _joint(first, second, confidence)
@@ -129,14 +133,17 @@ def _joint(first: Sample, second: Sample, confidence: float) -> Estimate:
     designs = PairDesign(first.pairs), PairDesign(second.pairs)
     minima = sorted({*designs[0].minima, *designs[1].minima})
     if not set(designs[0].minima) & set(designs[1].minima):
-        raise InputError("expected pairs of the same minima on both sides, got none in common: compare independent sets")
+        raise InputError(
+            "expected pairs of the same minima on both sides, got none in common: compare independent sets"
+        )
     n = len(minima)
+    guard = widening((1.0, n))
     values = [np.asarray(sample.values) for sample in (first, second)]
     with np.errstate(invalid="ignore"):
         mean = _minus(float(values[0].mean()), float(values[1].mean()))
     finite = all(np.isfinite(v).all() for v in values)
     if not finite or not all(design.estimable for design in designs):
-        return estimate_from_error(mean, float("nan"), n, float("nan"), widening((1.0, n)), confidence)
+        return estimate_from_error(mean, float("nan"), n, df=float("nan"), widened=guard, confidence=confidence)
     left_out, counted, surplus = np.zeros(n), 0.0, 0.0
     for sign, design, numbers in zip((1, -1), designs, values, strict=True):
         moments = design.moments(numbers)
@@ -150,7 +157,7 @@ def _joint(first: Sample, second: Sample, confidence: float) -> Estimate:
     jackknife = (n - 1) / n * float(np.square(left_out - left_out.mean()).sum())
     within = min(1.0, jackknife / counted) if counted > 0 else 0.0
     error = math.sqrt(max(jackknife - within * surplus, 0.0))
-    return estimate_from_error(mean, error, n, n - 1, widening((1.0, n)), confidence)
+    return estimate_from_error(mean, error, n, df=n - 1, widened=guard, confidence=confidence)
 
 
 def _alike(first: Sample, second: Sample) -> None:

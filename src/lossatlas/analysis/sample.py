@@ -87,6 +87,11 @@ class Sample:
         """Number of independent units: runs, or different minima."""
         return len({unit for member in self.members for unit in member})
 
+    def shares_units(self, other: Sample) -> bool:
+        """Whether some run, or minimum, is in both."""
+        own = {unit for member in self.members for unit in member}
+        return any(unit in own for member in other.members for unit in member)
+
     @property
     def spread(self) -> float:
         """Standard deviation of the numbers; NaN of a single one."""
@@ -126,9 +131,7 @@ class Sample:
             return self
         if not keep:
             return None
-        return replace(
-            self, values=tuple(self.values[k] for k in keep), members=tuple(self.members[k] for k in keep)
-        )
+        return replace(self, values=tuple(self.values[k] for k in keep), members=tuple(self.members[k] for k in keep))
 
     def at(self, members: Sequence[tuple[int, ...]]) -> Sample:
         """The numbers of these members, in their order.
