@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lossatlas.analysis import Sample, difference, paired_difference
+from lossatlas.analysis import Sample, paired_difference
 from lossatlas.analysis.comparison import welch
 from lossatlas.analysis.pair_design import PairDesign, PairMoments
-from lossatlas.analysis.uncertainty import mean_of_runs, widening
+from lossatlas.analysis.uncertainty import widening
 from validation.common import write
 
 Array = NDArray[np.float64]
@@ -139,18 +139,12 @@ def paired_other_pairs(n: int, count: int, law: str, mix: str, rng: np.random.Ge
 
 
 def runs(n: int, law: str, rng: np.random.Generator) -> list[dict[str, Any]]:
-    hits = two = 0
-    studies = STUDIES // 2
-    for _ in range(studies):
-        x, y = DRAWS[law](rng, (2, n))
-        one = mean_of_runs(x.tolist())
-        both = difference(Sample.of_runs(x), Sample.of_runs(2 * y)).difference
-        hits += one.low <= 0 <= one.high
-        two += both.low <= 0 <= both.high
-    return [
-        case("one set of runs", n, law, "runs", hits / studies, studies=studies),
-        case("two sets of runs, spread times 2", n, law, "runs", two / studies, studies=studies),
-    ]
+    x, y = DRAWS[law](rng, (STUDIES, n)), 2 * DRAWS[law](rng, (STUDIES, n))
+    df = np.full(STUDIES, n - 1.0)
+    of_x, of_y = x.var(axis=1, ddof=1) / n, y.var(axis=1, ddof=1) / n
+    one = covered(x.mean(axis=1), of_x, df, widening((1.0, n)))
+    two = covered(x.mean(axis=1) - y.mean(axis=1), *welch((of_x, df, n), (of_y, df, n)))
+    return [case("one set of runs", n, law, "runs", one), case("two sets of runs, spread times 2", n, law, "runs", two)]
 
 
 def main() -> None:

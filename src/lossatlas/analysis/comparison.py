@@ -43,8 +43,8 @@ def welch(one: tuple[Share, Share, float], two: tuple[Share, Share, float]) -> t
         two: the same of the second.
 
     Example:
-        >>> [round(number, 5) for number in welch((1.0, 3.0, 4), (1.0, 3.0, 4))]
-        [2.0, 6.0, 1.14375]
+        >>> [round(number, 4) for number in welch((1.0, 3.0, 4), (1.0, 3.0, 4))]
+        [2.0, 6.0, 1.0719]
     """
     total = one[0] + two[0]
     s1, s2 = one[0] / total, two[0] / total
