@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from lossatlas.analysis import ClaimInputs, Estimate, Sample, claims_table, evaluate_claims, mean_of_runs
+from lossatlas.analysis import (
+    ClaimInputs,
+    Estimate,
+    Sample,
+    claims_table,
+    common_origin,
+    evaluate_claims,
+    mean_of_runs,
+    separation,
+)
 from lossatlas.analysis.claims import (
     Claim,
     Measured,
@@ -25,7 +34,9 @@ from lossatlas.analysis.claims import (
     ensemble_samples,
     holm,
     judge,
+    origin_numbers,
     path_samples,
+    separation_score,
 )
 from lossatlas.core.ensemble import Curves, Ensemble, Replica, WeightSet
 from lossatlas.core.files import bit_equal, load_tree, save_tree
@@ -310,10 +321,31 @@ def test_samples_of_an_ensemble() -> None:
     ensemble = Ensemble("net", "sgd", spec, weights, replicas=replicas, curves=Curves(torch.arange(3), "epoch", curves))
     found = {str(name): sample.values for name, sample in ensemble_samples(ensemble).items()}
     assert found["norm, sgd train set"] == (5.0, 2.0)
+    assert found["component spread, sgd train set"] == pytest.approx((np.std([3, 4, 0]), np.std([0, 0, 2])))
     assert found["test loss, sgd train set"] == (1.0, 1.0)
     assert found["last test loss, sgd"] == (2.0, 2.0)
     assert found["lowest test loss, sgd"] == (1.0, 2.0)
     assert found["test loss at the lowest validation loss, sgd"] == (2.0, 4.0)
+
+
+def test_claims_of_two_shells_from_their_weights() -> None:
+    """Vectors of two lengths in random directions: longer, no direction denied, first component as it was scored."""
+    draws = torch.randn(2, 10, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    bfgs, sgd = ("lbfgs-gss", "train"), ("sgd", "test")
+    samples, scores = origin_numbers(common_origin(2 * draws[0], draws[1], permutations=99), bfgs, sgd, "Fig. 5")
+    radii = torch.cat([draws[0].norm(dim=1) * 2, draws[1].norm(dim=1)])
+    scored = Scored("separation, rbf kernel", bfgs, sgd)
+    scores = {**scores, scored: separation_score(separation(radii, ["lbfgs-gss"] * 10 + ["sgd"] * 10))}
+    found = evaluate_claims([ClaimInputs("fcp", samples, scores)])
+    assert verdict(found, "bfgs-vectors-longer", "L-BFGS-GSS train set") == "holds"
+    assert verdict(found, "no-preferred-direction", "train set") == "undecided at this size"
+    assert verdict(found, "rbf-separates", "train") == "undecided at this size"  # ten and ten show 0.6 at least
+    assert scores[scored].value == 1.0
+    shifted = common_origin(2 * draws[0] + 5, draws[1], permutations=99)
+    _, scores = origin_numbers(shifted, bfgs, sgd, "Fig. 5")
+    assert verdict(evaluate_claims([ClaimInputs("fcp", {}, scores)]), "no-preferred-direction", "train set") == (
+        "does not hold"
+    )
 
 
 def test_samples_of_paths() -> None:

@@ -8,6 +8,7 @@ from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Score, Score
 from lossatlas.analysis.claims.question import Question
 from lossatlas.analysis.claims.registry import claims, evaluate_claims
 from lossatlas.analysis.claims.tables import claims_table
+from lossatlas.analysis.claims.weights import origin_numbers, separation_score
 
 __all__ = [
     "Claim",
@@ -22,5 +23,7 @@ __all__ = [
     "evaluate_claims",
     "holm",
     "judge",
+    "origin_numbers",
     "path_samples",
+    "separation_score",
 ]

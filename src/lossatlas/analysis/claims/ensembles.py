@@ -23,8 +23,9 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
         ensemble: with scores; without curves there is less.
 
     Returns:
-        ``"train loss"``, ``"test loss"`` and ``"norm"`` of each set; along each run ``"last test loss"``,
-        ``"lowest test loss"`` and, with validation data, ``"test loss at the lowest validation loss"``.
+        ``"train loss"``, ``"test loss"``, ``"norm"`` and ``"component spread"`` of each set; along each run
+        ``"last test loss"``, ``"lowest test loss"`` and, with validation data,
+        ``"test loss at the lowest validation loss"``.
 
     Example:
         >>> from lossatlas.core.ensemble import WeightSet
@@ -32,7 +33,7 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
         >>> weights = WeightSet(torch.ones(2, 3), torch.zeros(2), {"train_loss": torch.tensor([0.1, 0.2])})
         >>> ensemble = Ensemble("net", "sgd", ParamSpec.of(torch.nn.Linear(2, 1)), weights)
         >>> [str(name) for name in ensemble_samples(ensemble)]
-        ['norm, sgd train set', 'train loss, sgd train set']
+        ['norm, sgd train set', 'component spread, sgd train set', 'train loss, sgd train set']
     """
     found: dict[Measured, Sample] = {}
     for name, weights in (("train", ensemble.train), ("test", ensemble.test)):
@@ -40,6 +41,8 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
             continue
         norms = torch.linalg.vector_norm(weights.weights.double(), dim=-1)
         found[Measured("norm", ensemble.optimizer, name)] = Sample.of_runs(norms)
+        spread = weights.weights.double().std(dim=-1, correction=0)
+        found[Measured("component spread", ensemble.optimizer, name)] = Sample.of_runs(spread)
         for score in ("train_loss", "test_loss"):
             if score in weights.scores:
                 quantity = score.replace("_", " ")
