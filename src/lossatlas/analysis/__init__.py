@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
+from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
+from lossatlas.analysis.comparison import Comparison, difference, paired_difference
 from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
+from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, separation
 from lossatlas.analysis.spread import CommonOrigin, SetSpread, common_origin, set_spread
 from lossatlas.analysis.superbasins import Superbasin
@@ -19,12 +22,16 @@ __all__ = [
     "KERNELS",
     "BarrierTree",
     "CentroidTest",
+    "Claim",
+    "ClaimInputs",
     "CommonOrigin",
+    "Comparison",
     "ComponentStatistics",
     "Estimate",
     "Kernel",
     "KernelPCA",
     "Merge",
+    "Sample",
     "Separation",
     "SetSpread",
     "Superbasin",
@@ -32,13 +39,17 @@ __all__ = [
     "barrier_table",
     "barrier_tree",
     "centroid_test",
+    "claims_table",
     "common_origin",
+    "difference",
     "distance_table",
+    "evaluate_claims",
     "kernel_pca",
     "loss_table",
     "matching_rows",
     "mean_of_pairs",
     "mean_of_runs",
+    "paired_difference",
     "replica_table",
     "separation",
     "separation_table",

@@ -24,7 +24,7 @@ class Tables(Stage):
     """Makes the tables of losses, paths, weights and replicas."""
 
     kind = "tables"
-    version = 3
+    version = 4
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One for the whole study."""

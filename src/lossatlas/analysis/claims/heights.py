@@ -1,0 +1,124 @@
+"""Claims about heights and barriers of paths between minima."""
+
+from __future__ import annotations
+
+import math
+
+from lossatlas.analysis.claims.claim import Claim
+from lossatlas.analysis.claims.inputs import LANDSCAPES, WAYS, ClaimInputs, Measured
+from lossatlas.analysis.claims.networks import NETWORKS, only
+from lossatlas.analysis.claims.question import Question
+
+__all__ = [
+    "MEASURES",
+    "aligning_lowers",
+    "penalty_insensitive",
+    "published_not_converged",
+    "sgd_lower",
+    "train_above_test",
+]
+
+MEASURES = ("height", "barrier")
+"""Highest loss on a path, and its rise above the higher end."""
+
+_BELOW = (-math.inf, 0.0)
+
+_SGD_LOWER = Question(
+    "sgd-paths-lower",
+    "Paths between SGD minima are lower than those between L-BFGS-GSS minima",
+    _BELOW,
+    paper=only(*(name for name in NETWORKS if name != "autoencoder")),
+    paper_says="lower for SGD, with the exception of the autoencoder (Figs. 4, S2)",
+)
+_TRAIN_ABOVE_TEST = Question(
+    "train-paths-above-test",
+    "Paths between L-BFGS-GSS minima of the training loss are higher than between the early-stopped points of the same "
+    "runs",
+    (0.0, math.inf),
+    paper=only("fcp", "lstm"),
+    paper_says="higher in two networks of four only, FCP and LSTM (Fig. 4)",
+)
+_INSENSITIVE = Question(
+    "height-insensitive-to-penalty",
+    "Path heights change by less than 10 % when the length penalty λ changes a hundredfold",
+    (1 / 1.1, 1.1),  # in the paper's toy landscape the three differ by 2 %
+    "ratio",
+    {"paper-toy": "holds"},
+    "fairly insensitive to λ (Fig. 3)",
+)
+_NOT_CONVERGED = Question(
+    "published-paths-not-converged",
+    "Published path heights are more than 5 % above converged ones between the same minima",
+    (1.05, math.inf),
+    "ratio",
+    paper_says="100 Adam steps, without a test of convergence",
+)
+_ALIGNING = Question(
+    "aligning-lowers-barriers",
+    "Barriers are lower after the hidden units of the two ends are aligned",
+    _BELOW,
+    paper_says="nothing: ends are taken as they are",
+)
+
+
+def sgd_lower(inputs: ClaimInputs) -> list[Claim]:
+    """SGD against L-BFGS-GSS: every landscape, set and way, as height and as barrier."""
+    found = []
+    for landscape, weight_set, way in _conditions():
+        for measure in MEASURES:
+            sgd, bfgs = (
+                Measured(measure, name, weight_set, landscape, way) for name in (inputs.stochastic, inputs.quasi_newton)
+            )
+            where = f"{landscape} landscape, {weight_set} sets, {way}, as {measure}"
+            found.append(_SGD_LOWER.ask(inputs, sgd, bfgs, where))
+    return found
+
+
+def train_above_test(inputs: ClaimInputs) -> list[Claim]:
+    """Training against early-stopped weights of the same L-BFGS-GSS runs, on the training landscape."""
+    found = []
+    for way in WAYS:
+        for measure in MEASURES:
+            train, test = (Measured(measure, inputs.quasi_newton, each, "train", way) for each in ("train", "test"))
+            found.append(
+                _TRAIN_ABOVE_TEST.ask(inputs, train, test, f"train landscape, {way}, as {measure}", paired=True)
+            )
+    return found
+
+
+def penalty_insensitive(inputs: ClaimInputs) -> list[Claim]:
+    """Heights with λ = 10 against λ = 1000 between the same ends."""
+    low, high = (Measured("height", "", "", "train", f"lambda={penalty}") for penalty in (10, 1000))
+    return [_INSENSITIVE.ask(inputs, high, low, "λ = 1000 against λ = 10, as height", paired=True)]
+
+
+def published_not_converged(inputs: ClaimInputs) -> list[Claim]:
+    """The published way to find paths against the converged one, between the same minima."""
+    found = []
+    for optimizer in (inputs.stochastic, inputs.quasi_newton):
+        for landscape, sets in LANDSCAPES.items():
+            for weight_set in sets:
+                published, converged = (
+                    Measured("height", optimizer, weight_set, landscape, way) for way in ("published", "converged")
+                )
+                where = f"{optimizer} {weight_set} set, {landscape} landscape, as height"
+                found.append(_NOT_CONVERGED.ask(inputs, published, converged, where, paired=True))
+    return found
+
+
+def aligning_lowers(inputs: ClaimInputs) -> list[Claim]:
+    """Aligned ends against ends as they are, both converged."""
+    found = []
+    for optimizer in (inputs.stochastic, inputs.quasi_newton):
+        for landscape, sets in LANDSCAPES.items():
+            for weight_set in sets:
+                after, before = (
+                    Measured("barrier", optimizer, weight_set, landscape, way) for way in ("aligned", "converged")
+                )
+                where = f"{optimizer} {weight_set} set, {landscape} landscape, as barrier"
+                found.append(_ALIGNING.ask(inputs, after, before, where, paired=True))
+    return found
+
+
+def _conditions() -> list[tuple[str, str, str]]:
+    return [(landscape, each, way) for landscape, sets in LANDSCAPES.items() for each in sets for way in WAYS]

@@ -1,0 +1,55 @@
+"""Numbers for claims from where two sets of weights lie."""
+
+from __future__ import annotations
+
+from lossatlas.analysis.claims.inputs import Measured, Score, Scored
+from lossatlas.analysis.sample import Sample
+from lossatlas.analysis.separation import Separation
+from lossatlas.analysis.spread import CommonOrigin
+
+__all__ = ["origin_numbers", "separation_score"]
+
+Set = tuple[str, str]
+
+
+def origin_numbers(
+    origin: CommonOrigin, first: Set, second: Set, figure: str
+) -> tuple[dict[Measured, Sample], dict[Scored, Score]]:
+    """Lengths of two sets from their common origin, and how far apart their centroids are.
+
+    Args:
+        origin: of the two sets.
+        first: optimizer and weight set of the first, ``("lbfgs-gss", "train")``.
+        second: of the second.
+        figure: ``"Fig. 5"`` (training set of L-BFGS-GSS) or ``"Fig. S3"`` (its test set).
+
+    Returns:
+        Samples and scores. The score of the centroids has no interval, only a p-value: it can deny that no direction
+        is preferred, but not prove it.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.analysis.spread import common_origin
+        >>> origin = common_origin(torch.eye(4)[:2], 2 * torch.eye(4)[2:], permutations=9)
+        >>> samples, scores = origin_numbers(origin, ("lbfgs-gss", "train"), ("sgd", "test"), "Fig. 5")
+        >>> [str(name) for name in (*samples, *scores)][1:]
+        ['length, sgd test set, Fig. 5', 'centroid distance, lbfgs-gss train set and sgd test set']
+    """
+    samples = {
+        Measured("length", *each, way=figure): Sample.of_runs(distances)
+        for each, distances in zip((first, second), origin.distances, strict=True)
+    }
+    units = sum(len(distances) for distances in origin.distances)
+    score = Score(origin.test.ratio, p_value=origin.test.p_value, units=units)
+    return samples, {Scored("centroid distance", first, second): score}
+
+
+def separation_score(separation: Separation) -> Score:
+    """The score |2 AUC − 1| along the first component, with its interval.
+
+    Args:
+        separation: of the first component of kernel PCA; its name is
+            ``Scored("separation, rbf kernel", ("lbfgs-gss", "train"), ("sgd", "test"))``, or another kernel's or set's.
+    """
+    low, high = separation.score_interval
+    return Score(separation.score, low, high, separation.p_value, sum(separation.counts))
