@@ -97,7 +97,7 @@ def spectral_density(
 
     Example:
         >>> from lossatlas import landscape
-        >>> bowl = landscape.get("quadratic", eigenvalues=[1.0, 1.0, 1.0, 9.0])
+        >>> bowl = landscape.get("quadratic", dim=4, eigenvalues=[1.0, 1.0, 1.0, 9.0])
         >>> density = spectral_density(bowl, torch.zeros(4, dtype=torch.float64), probes=200)
         >>> part = density.below(torch.tensor([5.0]))
         >>> bool(part.low < 0.75 < part.high)

@@ -78,7 +78,7 @@ def diagonal(
 
     Example:
         >>> from lossatlas import landscape
-        >>> bowl = landscape.get("quadratic", eigenvalues=[1.0, 2.0, 5.0], rotate=False)
+        >>> bowl = landscape.get("quadratic", dim=3, eigenvalues=[1.0, 2.0, 5.0], rotate=False)
         >>> diagonal(bowl, torch.zeros(3, dtype=torch.float64)).value
         tensor([1., 2., 5.], dtype=torch.float64)
 

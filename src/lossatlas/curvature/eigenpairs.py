@@ -99,7 +99,7 @@ def eigenvalues(
 
     Example:
         >>> from lossatlas import landscape
-        >>> bowl = landscape.get("quadratic", eigenvalues=[1.0, 2.0, 5.0])
+        >>> bowl = landscape.get("quadratic", dim=3, eigenvalues=[1.0, 2.0, 5.0])
         >>> found = eigenvalues(bowl, torch.zeros(3, dtype=torch.float64), k=2)
         >>> found.values.round(decimals=9), found.converged
         (tensor([5., 2.], dtype=torch.float64), tensor([True, True]))
@@ -140,7 +140,9 @@ class _Search:
         if self.which not in ("largest", "smallest", "both"):
             raise InputError(f"expected which as 'largest', 'smallest' or 'both', got '{self.which}'")
         if not 0 < self.count <= self.operator.dim:
-            raise InputError(f"expected 1 to {self.operator.dim} eigenvalues in all, got {self.count}: choose another k")
+            raise InputError(
+                f"expected 1 to {self.operator.dim} eigenvalues in all, got {self.count}: choose another k"
+            )
         if self.width < 1 or self.max_products < 1 or not 0 < self.tolerance < 1:
             raise InputError(
                 f"expected block and max_products of at least 1 and a tolerance in (0, 1), got {self.width}, "
@@ -212,7 +214,7 @@ class _Search:
             spent += self.width
             last = spent + self.width + self.count > self.max_products
             remaining = []
-            for row, image in zip(active, images.split(self.width), strict=True):
+            for row, image in zip(active, images.reshape(len(active), self.width, dim), strict=True):
                 if not bool(image.isfinite().all()):
                     continue  # stays NaN
                 space, place = spaces[row], row - rows[0]

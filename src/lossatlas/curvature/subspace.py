@@ -39,8 +39,9 @@ class Subspace:
 
     def outside(self, vectors: Tensor, rows: Tensor) -> Tensor:
         """(1 - Q Qᵀ) v, ``(k, d)`` for the subspaces ``rows``, ``(k,)``."""
-        basis = self.vectors[rows.to(self.vectors.device)]
-        return vectors - torch.einsum("ks,ksd->kd", torch.einsum("ksd,kd->ks", basis, vectors), basis)
+        # Matrix by matrix: a batched product would first copy the subspaces of the rows asked for.
+        pairs = zip(vectors, rows.tolist(), strict=True)
+        return torch.stack([v - (self.vectors[row] @ v) @ self.vectors[row] for v, row in pairs])
 
 
 def subspace_of(operator: CurvatureOperator, size: int, seed: int, deflate: Eigenpairs | None) -> Subspace:

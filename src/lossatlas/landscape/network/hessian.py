@@ -126,4 +126,5 @@ def difference_product(gradient: Callable[[Tensor], Tensor], row: Tensor, v: Ten
     if length == 0:
         return torch.zeros_like(row)
     h = torch.finfo(row.dtype).eps ** (1 / 3) * (1 + float(torch.linalg.vector_norm(row))) / length
-    return (gradient(row + h * v) - gradient(row - h * v)) / (2 * h)
+    product: Tensor = (gradient(row + h * v) - gradient(row - h * v)) / (2 * h)
+    return product
