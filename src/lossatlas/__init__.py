@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Ensemble",
     "analysis",
+    "curvature",
     "data",
     "landscape",
     "models",
@@ -36,6 +37,7 @@ __all__ = [
 if TYPE_CHECKING:
     from lossatlas import (
         analysis,
+        curvature,
         data,
         landscape,
         models,

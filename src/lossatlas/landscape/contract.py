@@ -14,8 +14,10 @@ from lossatlas.core.params import ParamSpec
 
 __all__ = [
     "AffineRows",
+    "HessianProducts",
     "Landscape",
     "Rows",
+    "SupportsHessianAt",
     "SupportsHvp",
     "SupportsMetrics",
     "SupportsNullSpace",
@@ -149,6 +151,32 @@ class SupportsHvp(Protocol):
 
     def hvp(self, x: Tensor, v: Tensor) -> Tensor:
         """Hessian at each row times a vector, ``(*b, d), (*b, d) -> (*b, d)``."""
+        ...
+
+
+class HessianProducts(Protocol):
+    """The Hessians at fixed rows.
+
+    Attributes:
+        method: how the last product was computed; None before the first.
+    """
+
+    method: str | None
+
+    def multiply(self, v: Tensor, where: Tensor) -> Tensor:
+        """Vector i times the Hessian at row ``where[i]`` of the flattened batch, ``(k, d), (k,) -> (k, d)``."""
+        ...
+
+
+@runtime_checkable
+class SupportsHessianAt(Protocol):
+    """Landscapes for which many products at the same rows are cheaper than as many calls of ``hvp``.
+
+    Also those whose rows have data of their own, of which a product must pick the right one.
+    """
+
+    def hessian_at(self, x: Tensor, *, differences: bool = False) -> HessianProducts:
+        """The Hessians at each of the rows ``(*b, d)``, or central differences of gradients in their place."""
         ...
 
 

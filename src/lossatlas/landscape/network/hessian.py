@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lossatlas.core.errors import InputError
 from lossatlas.landscape.network.program import Program
 
-__all__ = ["HVP_METHODS", "hessian_vector_sum"]
+__all__ = ["HVP_METHODS", "NoSecondDerivativeError", "difference_product", "hessian_vector_sum", "plain_kernels"]
 
 HVP_METHODS = (
     "reverse over reverse",
@@ -23,12 +23,12 @@ HVP_METHODS = (
 """Tried in this order; each is exact but the last."""
 
 
-class _NoSecondDerivativeError(RuntimeError):
+class NoSecondDerivativeError(RuntimeError):
     """The graph of the gradient does not lead back to the parameters."""
 
 
 @contextmanager
-def _plain_kernels() -> Iterator[None]:
+def plain_kernels() -> Iterator[None]:
     """Kernels written in differentiable pieces: math attention, no fused recurrent cells."""
     onednn, cudnn = torch.backends.mkldnn, torch.backends.cudnn
     # set_flags, not flags(): the latter also touches TF32 settings and warns where there is no such hardware.
@@ -62,7 +62,7 @@ def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[
         if not along.requires_grad:
             # Either the loss is linear, or a custom function hides that it has no second derivative; autograd answers
             # zero to both, differences tell them apart.
-            raise _NoSecondDerivativeError
+            raise NoSecondDerivativeError
         second = torch.autograd.grad(along, list(leaves.values()), allow_unused=True)
     for target, part in zip(spec.unflatten(product).values(), second, strict=True):
         if part is not None:
@@ -108,11 +108,23 @@ def hessian_vector_sum(
     except (RuntimeError, NotImplementedError):
         pass  # a kernel without a second derivative: the next method says whether it helped
     try:
-        with _plain_kernels():
+        with plain_kernels():
             return total(), HVP_METHODS[1]
     except (RuntimeError, NotImplementedError):
-        length = float(torch.linalg.vector_norm(v))
-        if length == 0:
-            return torch.zeros_like(row), HVP_METHODS[2]
-        h = torch.finfo(row.dtype).eps ** (1 / 3) * (1 + float(torch.linalg.vector_norm(row))) / length
-        return (gradient(row + h * v) - gradient(row - h * v)) / (2 * h), HVP_METHODS[2]
+        return difference_product(gradient, row, v), HVP_METHODS[2]
+
+
+def difference_product(gradient: Callable[[Tensor], Tensor], row: Tensor, v: Tensor) -> Tensor:
+    """Hessian times a vector, (∇L(x + hv) - ∇L(x - hv)) / 2h with h = ε^(1/3) (1 + |x|) / |v|, ``(d,), (d,) -> (d,)``.
+
+    Args:
+        gradient: ``(d,) -> (d,)``.
+        row: ``(d,)``.
+        v: ``(d,)``.
+    """
+    length = float(torch.linalg.vector_norm(v))
+    if length == 0:
+        return torch.zeros_like(row)
+    h = torch.finfo(row.dtype).eps ** (1 / 3) * (1 + float(torch.linalg.vector_norm(row))) / length
+    product: Tensor = (gradient(row + h * v) - gradient(row - h * v)) / (2 * h)
+    return product

@@ -1,0 +1,138 @@
+"""HessianOperator: the Hessian of a landscape at one point or many, with the method of its products by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lossatlas.core.errors import InputError
+from lossatlas.core.linalg import row_norm
+from lossatlas.core.randomness import generator
+from lossatlas.curvature.operator import CurvatureOperator
+from lossatlas.landscape.contract import HessianProducts, Landscape, SupportsHessianAt, SupportsHvp, check_rows
+from lossatlas.landscape.differences import product_of_gradients
+
+__all__ = ["HessianCheck", "HessianOperator", "ProductMethod", "operator_of"]
+
+ProductMethod: TypeAlias = Literal["auto", "differences"]
+
+_DIFFERENCES = "central differences of the gradient"
+
+
+@dataclass(frozen=True)
+class HessianCheck:
+    """How far Hessian products are from finite differences of gradients.
+
+    ReLU networks return a Hessian silently, although their loss has kinks that it does not see.
+
+    Args:
+        differences: ``(*b, m)``, |H v − δ| / max(|H v|, |δ|) along m random directions v, where δ is the central
+            difference of float64 gradients; 0 where both vanish.
+        method: how H v was computed.
+    """
+
+    differences: Tensor
+    method: str
+
+
+class HessianOperator(CurvatureOperator):
+    """H = ∇²L at one point or many.
+
+    Args:
+        landscape: any; ``landscape.on(batch)`` gives the Hessian of a mini-batch, and :attr:`data` says so.
+        x: the points, ``(*b, d)``.
+        method: ``"auto"``: the landscape's own products (double backward pass where there is one), or central
+            differences where it has none; ``"differences"``: central differences of gradients.
+
+    Raises:
+        InputError: points that do not belong to the landscape, or an unknown method.
+
+    Example:
+        >>> from lossatlas import landscape
+        >>> toy = landscape.get("rosenbrock")
+        >>> hessian = HessianOperator(toy, torch.ones(2, dtype=torch.float64))
+        >>> hessian @ torch.tensor([1.0, 0.0], dtype=torch.float64)
+        tensor([ 802., -400.], dtype=torch.float64)
+        >>> hessian.data, int(hessian.products)
+        ('no data', 1)
+    """
+
+    def __init__(self, landscape: Landscape, x: Tensor, *, method: ProductMethod = "auto") -> None:
+        check_rows(x, landscape)
+        if method not in ("auto", "differences"):
+            raise InputError(f"expected method 'auto' or 'differences', got '{method}'")
+        super().__init__(landscape.dim, tuple(x.shape[:-1]), landscape.dtype, landscape.device)
+        self.landscape = landscape
+        self.x = x.detach()
+        self._wanted = method
+        self._method = _DIFFERENCES
+        self._at: HessianProducts | None = None
+        if isinstance(landscape, SupportsHessianAt):
+            self._at = landscape.hessian_at(self.x, differences=method == "differences")
+        elif isinstance(landscape, SupportsHvp) and method == "auto":
+            self._method = getattr(landscape, "hvp_method", "the landscape's own product")
+
+    @property
+    def method(self) -> str:
+        """How the last product was computed."""
+        return self._method
+
+    @property
+    def data(self) -> str:
+        """What the loss is averaged over."""
+        count = self.landscape.samples
+        if count is None:
+            return "no data"
+        restricted = getattr(self.landscape, "restricted", False)
+        return f"mini-batch of {count} examples" if restricted else f"all {count} examples"
+
+    def _multiply(self, v: Tensor, where: Tensor) -> Tensor:
+        vectors = v.to(self.dtype)
+        if self._at is not None:
+            product = self._at.multiply(vectors, where)
+            self._method = self._at.method or self._method
+            return product.double()
+        points = self.x.reshape(-1, self.dim)[where.to(self.device)]
+        if isinstance(self.landscape, SupportsHvp) and self._wanted == "auto":
+            return self.landscape.hvp(points, vectors).double()
+        return product_of_gradients(lambda at: self.landscape.value_and_grad(at)[1], points, vectors).double()
+
+    def check(self, directions: int = 3, seed: int = 0) -> HessianCheck:
+        """Compare products with central differences of float64 gradients along random directions.
+
+        Args:
+            directions: how many, m.
+            seed: names the directions.
+
+        Returns:
+            The relative differences.
+        """
+        shape = (directions, *self.batch, self.dim)
+        v = torch.randn(directions, self.dim, dtype=torch.float64, generator=generator(seed, "check", self.dim))
+        v = (v / row_norm(v)[:, None]).to(self.device)
+        v = v.reshape(directions, *(1 for _ in self.batch), self.dim).expand(shape)
+        exact = self.landscape.to(dtype=torch.float64)
+        x = self.x.double().expand(shape)
+        slopes = product_of_gradients(lambda at: exact.value_and_grad(at)[1], x, v)
+        products = self @ v
+        size = torch.maximum(row_norm(products), row_norm(slopes))
+        relative = row_norm(products - slopes) / size.where(size > 0, torch.ones_like(size))
+        return HessianCheck(relative.movedim(0, -1), self.method)
+
+
+def operator_of(landscape: Landscape | CurvatureOperator, w: Tensor | None) -> CurvatureOperator:
+    """The operator itself, or the Hessian of a landscape at w.
+
+    Raises:
+        InputError: an operator with points of its own and w besides, or a landscape without.
+    """
+    if isinstance(landscape, CurvatureOperator):
+        if w is not None:
+            raise InputError("expected no weights beside an operator, which has its own points: leave them out")
+        return landscape
+    if w is None:
+        raise InputError("expected the points (*b, d) at which to take the Hessian, got none: pass them after it")
+    return HessianOperator(landscape, w)
