@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lossatlas import analysis
+from lossatlas import analysis, curvature
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.study import Piece, Study, StudyResults
 from lossatlas.study.load import parse_config
@@ -19,6 +19,7 @@ CONFIG: dict[str, Any] = {
         "fcp": {"replicas": 4, "keep": 3, "optimizers": {"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 2}}},
     },
     "weights": {"kernels": ["rbf", "linear"]},
+    "curvature": {"flatness": {"weight_sets": ["train"], "minima": 2, "products": 60}},
     "holdout": {"validation": {"fraction": 0.25, "replicas": 2}},
     "paths": {
         "aligned": {
@@ -74,7 +75,7 @@ def test_weights_are_those_of_the_analyses(results: StudyResults) -> None:
     bfgs, sgd = results.experiments
     assert set(found.statistics) == {(o, s) for o in ("lbfgs-gss", "sgd") for s in ("train", "test")}
     expected = analysis.weight_statistics(sgd.ensemble.train.weights, sgd.ensemble.spec)
-    assert found.statistics["sgd", "train"].components == expected.components
+    assert repr(found.statistics["sgd", "train"].components) == repr(expected.components)
     sets = [(each.first_set, each.second_set) for each in found.comparisons]
     # Figs. 5 and 6 of the paper set the minima of the one beside the early-stopped weights of the other.
     assert sets == [("train", "train"), ("test", "test"), ("train", "test")]
@@ -114,6 +115,36 @@ def test_a_holdout_records_three_losses_of_fewer_examples(results: StudyResults)
         # The same initial weights, on other examples.
         torch.testing.assert_close(each.curves.values["test_loss"][:, 0], own.values["test_loss"][:2, 0])
         assert not torch.equal(each.curves.values["train_loss"][:, 0], own.values["train_loss"][:2, 0])
+
+
+def test_sharpness_is_that_of_the_training_loss(results: StudyResults, finished: Study) -> None:
+    (bfgs, _) = results.curvatures
+    exact = finished.problems["fcp"].train.to(dtype=torch.float64)
+    experiment = next(e for e in results.experiments if e.optimizer == bfgs.optimizer)
+    best = experiment.ensemble.train.scores["train_loss"].argsort()[:2].sort().values
+    assert bfgs.members == tuple(best.tolist())
+    points = experiment.ensemble.train.weights[best].double()
+    found = curvature.eigenvalues(exact, points, k=1)
+    torch.testing.assert_close(bfgs.sharpness["none"].top, found.values[:, 0], rtol=1e-4, atol=0)
+    assert set(bfgs.sharpness) == {"none", "parameter"}
+    assert len(results.tables["sharpness"].rows) == 4
+
+
+def test_every_claim_is_tested_or_says_what_is_missing(results: StudyResults) -> None:
+    of_network = {claim.name for claim in results.claims if claim.network == "fcp"}
+    assert of_network == set(analysis.claims.claims)
+    by_name = {(c.name, c.where): c for c in results.claims if c.network == "fcp"}
+    (losses,) = [c for c in results.claims if c.name == "training-loss-lower" and c.network == "fcp"]
+    scores = {e.optimizer: e.ensemble.train.scores["train_loss"].double().log10().mean() for e in results.experiments}
+    assert losses.effect is not None
+    assert losses.effect.mean == pytest.approx(10 ** float(scores["lbfgs-gss"] - scores["sgd"]), rel=1e-9)
+    optimism = [c for c in by_name.values() if c.name == "early-stopping-optimism"]
+    assert all(c.effect is not None and c.effect.units == 2 for c in optimism)
+    unmeasured = [c for c in by_name.values() if c.verdict == "not measured"]
+    assert unmeasured
+    assert all(c.note for c in unmeasured)
+    assert {c.network for c in results.claims} == {"fcp", "paper-toy"}
+    assert len(results.tables["claims"].rows) == len(results.claims)
 
 
 def test_a_map_repeats_its_searches(results: StudyResults) -> None:

@@ -11,6 +11,7 @@ from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
 from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, separation
+from lossatlas.analysis.sharpness_table import sharpness_table
 from lossatlas.analysis.spread import CommonOrigin, SetSpread, common_origin, set_spread
 from lossatlas.analysis.superbasins import Superbasin
 from lossatlas.analysis.tables import barrier_table, loss_table, replica_table
@@ -54,6 +55,7 @@ __all__ = [
     "separation",
     "separation_table",
     "set_spread",
+    "sharpness_table",
     "tensor_table",
     "weight_statistics",
     "weight_table",

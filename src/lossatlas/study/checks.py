@@ -18,7 +18,7 @@ from lossatlas.study.config import FinderConfig, StudyConfig
 __all__ = ["check_names", "make_finder", "map_landscape"]
 
 # Tables of the configuration whose entries choose networks.
-_STAGES = ("paths", "atlas", "holdout")
+_STAGES = ("paths", "atlas", "curvature", "holdout")
 
 
 def make_finder(name: str, options: Mapping[str, Any]) -> paths.PathFinder:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 __all__ = [
     "AtlasConfig",
+    "CurvatureConfig",
     "DataConfig",
     "FinderConfig",
     "HoldoutConfig",
@@ -169,6 +170,29 @@ class WeightsConfig(_Strict):
     )
 
 
+class CurvatureConfig(_Strict):
+    """How sharp minima are: largest eigenvalue and trace of the Hessian of the training loss, in float64.
+
+    Attributes:
+        networks: whose minima; null: those of all networks.
+        weight_sets: which minima.
+        minima: at most this many per set, those with the lowest training loss; null: all.
+        scalings: units of the coordinates: ``"none"``, or scale-invariant ``"parameter"``, ``"filter"``, ``"layer"``.
+        tolerance: standard error of a trace relative to it.
+        products: at most this many Hessian-vector products for the eigenvalue, and again for the trace.
+    """
+
+    networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    weight_sets: Annotated[tuple[Literal["train", "test"], ...], AfterValidator(_distinct)] = ("train", "test")
+    minima: _Count | None = None
+    scalings: Annotated[tuple[Literal["none", "parameter", "filter", "layer"], ...], AfterValidator(_distinct)] = (
+        "none",
+        "parameter",
+    )
+    tolerance: float = Field(default=0.1, gt=0)
+    products: _Count = 200
+
+
 class HoldoutConfig(_Strict):
     """Training once more with early stopping on held-out training examples instead of the test data.
 
@@ -213,6 +237,7 @@ class StudyConfig(_Strict):
         paths: between minima of one optimizer, by a name of your choice: ``[paths.straight]``, ``[paths.low]``.
         atlas: all minima of each network in one barrier tree, by a name of your choice.
         weights: sizes, distances and kernel components of the minima; null: not wanted.
+        curvature: how sharp minima are, by a name of your choice.
         holdout: early stopping on held-out examples, by a name of your choice.
         maps: paths on landscapes of two coordinates, by a name of your choice.
     """
@@ -227,6 +252,7 @@ class StudyConfig(_Strict):
     paths: dict[str, PathConfig] = Field(default_factory=dict)
     atlas: dict[str, AtlasConfig] = Field(default_factory=dict)
     weights: WeightsConfig | None = None
+    curvature: dict[str, CurvatureConfig] = Field(default_factory=dict)
     holdout: dict[str, HoldoutConfig] = Field(default_factory=dict)
     maps: dict[str, MapConfig] = Field(default_factory=dict)
 

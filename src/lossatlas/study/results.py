@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lossatlas.analysis import BarrierTree, CommonOrigin, KernelPCA, Separation, SetSpread, WeightStatistics
+from lossatlas.analysis.claims import Claim
 from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
@@ -17,12 +18,14 @@ from lossatlas.study.surface import Surface
 
 __all__ = [
     "Atlas",
+    "CurvatureSet",
     "Experiment",
     "Gathered",
     "Holdout",
     "Map",
     "Pair",
     "SetComparison",
+    "SharpnessSet",
     "StudyResults",
     "WeightAnalysis",
 ]
@@ -136,6 +139,56 @@ class WeightAnalysis:
 
 
 @dataclass(frozen=True)
+class SharpnessSet:
+    """Sharpness of some minima in one scaling of the coordinates.
+
+    Args:
+        top: ``(n,)``, largest eigenvalue of the (scaled) Hessian of the training loss.
+        residual: ``(n,)``, of its eigenpair: within this distance there is an eigenvalue.
+        trace: ``(n,)``.
+        trace_error: ``(n,)``, standard errors.
+        converged: ``(n,)``, whether both met their tolerances.
+        products: ``(n,)``, Hessian-vector products spent.
+        method: how they were computed.
+        data: what the loss is averaged over.
+        invariance: what the measure does not see.
+    """
+
+    top: Tensor
+    residual: Tensor
+    trace: Tensor
+    trace_error: Tensor
+    converged: Tensor
+    products: Tensor
+    method: str
+    data: str
+    invariance: str
+
+
+@dataclass(frozen=True)
+class CurvatureSet:
+    """Sharpness of the minima of one weight set.
+
+    Args:
+        stage: its name in the configuration.
+        network: name of the network.
+        optimizer: name of the optimizer.
+        weight_set: ``"train"`` or ``"test"``.
+        members: positions of the minima in their set.
+        sharpness: by scaling: ``"none"``, ``"parameter"``, ...
+        seconds: wall time spent.
+    """
+
+    stage: str
+    network: str
+    optimizer: str
+    weight_set: str
+    members: tuple[int, ...]
+    sharpness: Mapping[str, SharpnessSet]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Holdout:
     """One network trained by one optimizer with a part of the training data held out.
 
@@ -192,8 +245,10 @@ class StudyResults:
         missing: labels of pieces not computed yet; empty when the study is complete.
         atlases: minima of all optimizers of a network, joined.
         weights: what the weight vectors of each network are like.
+        curvatures: how sharp minima are.
         holdouts: training with early stopping on held-out examples.
         maps: paths on landscapes of two coordinates.
+        claims: sentences about the networks, tested.
     """
 
     name: str
@@ -205,8 +260,10 @@ class StudyResults:
     missing: tuple[str, ...] = ()
     atlases: tuple[Atlas, ...] = ()
     weights: tuple[WeightAnalysis, ...] = ()
+    curvatures: tuple[CurvatureSet, ...] = ()
     holdouts: tuple[Holdout, ...] = ()
     maps: tuple[Map, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass
@@ -219,8 +276,10 @@ class Gathered:
         tables: by name.
         atlases: barrier trees.
         weights: comparisons of weight vectors.
+        curvatures: how sharp minima are.
         holdouts: curves with held-out examples.
         maps: paths on landscapes of two coordinates.
+        claims: sentences about the networks, tested.
     """
 
     experiments: list[Experiment] = field(default_factory=list)
@@ -228,8 +287,10 @@ class Gathered:
     tables: dict[str, Table] = field(default_factory=dict)
     atlases: list[Atlas] = field(default_factory=list)
     weights: list[WeightAnalysis] = field(default_factory=list)
+    curvatures: list[CurvatureSet] = field(default_factory=list)
     holdouts: list[Holdout] = field(default_factory=list)
     maps: list[Map] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
 
     def joined(self) -> tuple[Experiment, ...]:
         """The experiments with their paths."""

@@ -194,8 +194,10 @@ class Study:
             missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
             atlases=tuple(gathered.atlases),
             weights=tuple(gathered.weights),
+            curvatures=tuple(gathered.curvatures),
             holdouts=tuple(gathered.holdouts),
             maps=tuple(gathered.maps),
+            claims=tuple(gathered.claims),
         )
 
     # ------------------------------------------------------------------ inside

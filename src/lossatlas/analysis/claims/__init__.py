@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lossatlas.analysis.claims.claim import Claim, holm, judge
-from lossatlas.analysis.claims.ensembles import ensemble_samples, path_samples
+from lossatlas.analysis.claims.ensembles import curve_samples, ensemble_samples, path_samples
+from lossatlas.analysis.claims.heights import PENALTY
 from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Score, Scored
 from lossatlas.analysis.claims.question import Question
 from lossatlas.analysis.claims.registry import claims, evaluate_claims
@@ -11,6 +12,7 @@ from lossatlas.analysis.claims.tables import claims_table
 from lossatlas.analysis.claims.weights import origin_numbers, separation_score
 
 __all__ = [
+    "PENALTY",
     "Claim",
     "ClaimInputs",
     "Measured",
@@ -19,6 +21,7 @@ __all__ = [
     "Scored",
     "claims",
     "claims_table",
+    "curve_samples",
     "ensemble_samples",
     "evaluate_claims",
     "holm",

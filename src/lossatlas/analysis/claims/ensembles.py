@@ -8,10 +8,10 @@ import torch
 
 from lossatlas.analysis.claims.inputs import Measured
 from lossatlas.analysis.sample import Sample
-from lossatlas.core.ensemble import Ensemble
+from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 
-__all__ = ["ensemble_samples", "path_samples"]
+__all__ = ["curve_samples", "ensemble_samples", "path_samples"]
 
 
 def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
@@ -47,25 +47,41 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
             if score in weights.scores:
                 quantity = score.replace("_", " ")
                 found[Measured(quantity, ensemble.optimizer, name)] = Sample.of_runs(weights.scores[score])
-    return found | _curve_samples(ensemble)
-
-
-def _curve_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
     kept = [row for row, replica in enumerate(ensemble.replicas) if replica.kept]
-    if ensemble.curves is None or not kept or "test_loss" not in ensemble.curves.values:
+    if ensemble.curves is None or not kept:
+        return found
+    return found | curve_samples(ensemble.curves, ensemble.optimizer, rows=kept)
+
+
+def curve_samples(
+    curves: Curves, optimizer: str, *, rows: Sequence[int] | None = None, way: str = ""
+) -> dict[Measured, Sample]:
+    """What the test curve of each run says, and the validation curve where there is one.
+
+    Args:
+        curves: of all runs.
+        optimizer: of the runs.
+        rows: which runs, renumbered from 0; None: all.
+        way: ``"held out"`` where examples were held out of the training data.
+
+    Returns:
+        ``"last test loss"``, ``"lowest test loss"`` and, with validation data, ``"test loss at the lowest validation
+        loss"``; nothing without a test curve.
+    """
+    if "test_loss" not in curves.values:
         return {}
-    curves = {name: values[kept].double() for name, values in ensemble.curves.values.items()}
-    test = curves["test_loss"]
+    chosen = {name: (values if rows is None else values[list(rows)]).double() for name, values in curves.values.items()}
+    test = chosen["test_loss"]
     seen = torch.isfinite(test)
     lowest = test.where(seen, torch.inf).amin(dim=1)
     # a replica that stopped early has NaN from there on
     last = (seen * torch.arange(1, test.shape[1] + 1)).argmax(dim=1, keepdim=True)
     found = {"last test loss": test.gather(1, last)[:, 0], "lowest test loss": lowest}
-    validation = curves.get("validation_loss")
+    validation = chosen.get("validation_loss")
     if validation is not None:
         best = validation.where(torch.isfinite(validation) & seen, torch.inf).argmin(dim=1, keepdim=True)
         found["test loss at the lowest validation loss"] = test.gather(1, best)[:, 0]
-    return {Measured(name, ensemble.optimizer): Sample.of_runs(values) for name, values in found.items()}
+    return {Measured(name, optimizer, way=way): Sample.of_runs(values) for name, values in found.items()}
 
 
 def path_samples(

@@ -11,6 +11,7 @@ from lossatlas.analysis.claims.question import Question
 
 __all__ = [
     "MEASURES",
+    "PENALTY",
     "aligning_lowers",
     "penalty_insensitive",
     "published_not_converged",
@@ -20,6 +21,9 @@ __all__ = [
 
 MEASURES = ("height", "barrier")
 """Highest loss on a path, and its rise above the higher end."""
+
+PENALTY = "lambda="
+"""Ways that differ in λ alone begin so."""
 
 _BELOW = (-math.inf, 0.0)
 
@@ -87,9 +91,20 @@ def train_above_test(inputs: ClaimInputs) -> list[Claim]:
 
 
 def penalty_insensitive(inputs: ClaimInputs) -> list[Claim]:
-    """Heights with λ = 10 against λ = 1000 between the same ends."""
-    low, high = (Measured("height", "", "", "train", f"lambda={penalty}") for penalty in (10, 1000))
-    return [_INSENSITIVE.ask(inputs, high, low, "λ = 1000 against λ = 10, as height", paired=True)]
+    """Heights with the lowest λ against those with the highest, between the same ends, on the training landscape."""
+    searched: dict[tuple[str, str], dict[float, Measured]] = {}
+    for name in inputs.samples:
+        if (name.quantity, name.landscape) == ("height", "train") and name.way.startswith(PENALTY):
+            own = searched.setdefault((name.optimizer, name.weight_set), {})
+            own[float(name.way.removeprefix(PENALTY))] = name
+    found = []
+    for (optimizer, weight_set), by_penalty in searched.items():
+        low, high = min(by_penalty), max(by_penalty)
+        if low < high:
+            owner = f"{optimizer} {weight_set} set, " if optimizer else ""
+            where = f"{owner}λ = {high:g} against λ = {low:g}, as height"
+            found.append(_INSENSITIVE.ask(inputs, by_penalty[high], by_penalty[low], where, paired=True))
+    return found or [_INSENSITIVE.unmeasured(inputs, "as height", "needs heights with two values of λ")]
 
 
 def published_not_converged(inputs: ClaimInputs) -> list[Claim]:

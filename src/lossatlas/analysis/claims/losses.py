@@ -64,7 +64,9 @@ def early_stopping_optimism(inputs: ClaimInputs) -> list[Claim]:
     """How much selecting and scoring on the same data flatters, for either optimizer."""
     found = []
     for optimizer in (inputs.quasi_newton, inputs.stochastic):
-        validated = Measured("test loss at the lowest validation loss", optimizer)
-        lowest = Measured("lowest test loss", optimizer)
+        names = ("test loss at the lowest validation loss", "lowest test loss")
+        # Runs with fewer examples of their own, or all runs where the study itself stops on held-out examples.
+        ways = [way for way in ("held out", "") if Measured(names[0], optimizer, way=way) in inputs.samples]
+        validated, lowest = (Measured(name, optimizer, way=next(iter(ways), "held out")) for name in names)
         found.append(_OPTIMISM.ask(inputs, validated, lowest, f"{optimizer}, along each run", paired=True))
     return found

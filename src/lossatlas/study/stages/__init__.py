@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lossatlas.study.stages.atlas import Atlases
+from lossatlas.study.stages.claims import Claims
+from lossatlas.study.stages.curvature import Curvatures
 from lossatlas.study.stages.ensembles import Ensembles
 from lossatlas.study.stages.holdout import Holdouts
 from lossatlas.study.stages.maps import Maps
@@ -14,7 +16,17 @@ from lossatlas.study.store import Piece
 
 __all__ = ["STAGES", "Planning", "Stage", "list_pieces", "stage_of"]
 
-STAGES: tuple[Stage, ...] = (Ensembles(), Paths(), Atlases(), Weights(), Holdouts(), Maps(), Tables())
+STAGES: tuple[Stage, ...] = (
+    Ensembles(),
+    Paths(),
+    Atlases(),
+    Weights(),
+    Curvatures(),
+    Holdouts(),
+    Maps(),
+    Claims(),
+    Tables(),
+)
 """In the order in which they are computed: a stage may need pieces of those before it."""
 
 _BY_KIND = {stage.kind: stage for stage in STAGES}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from lossatlas import analysis
+from lossatlas.analysis.claims import claims_table
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
@@ -16,7 +19,7 @@ from lossatlas.study.store import Piece
 
 __all__ = ["Tables"]
 
-_NEEDS = ("ensemble", "paths", "weights")
+_NEEDS = ("ensemble", "paths", "weights", "curvature", "claims")
 _Found = dict[tuple[str, str, str, str], list[tuple[int, int, Path]]]
 
 
@@ -41,6 +44,8 @@ class Tables(Stage):
             analysis.barrier_table(straight, title="Straight lines between minima"),
             analysis.barrier_table(searched, name="passes", title="Other paths"),
             *_weight_tables(found.weights),
+            analysis.sharpness_table(_sharpness(found)),
+            claims_table(found.claims),
             analysis.replica_table(ensembles.items()),
         ]
         return [table.to_tree() for table in tables if table.rows]
@@ -75,6 +80,15 @@ def _weight_tables(found: Sequence[WeightAnalysis]) -> list[Table]:
         analysis.distance_table(origins),
         analysis.separation_table(components),
     ]
+
+
+def _sharpness(found: Gathered) -> dict[tuple[str, str, str, str], tuple[Tensor, Tensor, Tensor]]:
+    """Top eigenvalues, traces and whether they converged, by network, optimizer, weight set and scaling."""
+    return {
+        (each.network, each.optimizer, each.weight_set, scaling): (own.top, own.trace, own.converged)
+        for each in found.curvatures
+        for scaling, own in each.sharpness.items()
+    }
 
 
 def _sides(network: str, pair: SetComparison) -> tuple[str, str, str]:
