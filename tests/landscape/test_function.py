@@ -45,6 +45,47 @@ def test_library_and_gradient_method_are_named(f, grad, library, method, toleran
     torch.testing.assert_close(found, exact(POINTS), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("f", "grad"),
+    [
+        (bowl, lambda x: np.asarray(2 * x + 3 * np.multiply(x**2, np.array([1.0, 0.0, 0.0])))),
+        (lambda x: np.sum(x**2) + np.power(x[0], 3), lambda x: torch.cat([2 * x[:1] + 3 * x[:1].square(), 2 * x[1:]])),
+    ],
+    ids=["torch, gradient in numpy", "numpy, gradient in torch"],
+)
+@pytest.mark.parametrize("dtype", [FLOAT64, torch.float32])
+def test_a_function_and_its_gradient_in_two_libraries(f, grad, dtype):
+    landscape = from_function(f, 3, grad, dtype=dtype)
+    assert landscape.gradient_method == "given"
+    rough = 1e-14 if dtype == FLOAT64 else 1e-5
+    value, found = landscape.value_and_grad(POINTS.to(dtype))
+    torch.testing.assert_close(value, bowl(POINTS).to(dtype), rtol=rough, atol=rough)
+    torch.testing.assert_close(found, exact(POINTS).to(dtype), rtol=rough, atol=rough)
+    v = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.0, 20.0]], dtype=dtype)
+    expected = 2 * v
+    expected[:, 0] += 6 * POINTS[:, 0].to(dtype) * v[:, 0]
+    torch.testing.assert_close(
+        landscape.hvp(POINTS.to(dtype), v), expected, rtol=1e-6 if dtype == FLOAT64 else 2e-3, atol=1e-7
+    )
+
+
+def test_a_gradient_of_a_numpy_function_gets_float64_where_it_takes_both():
+    seen = []
+
+    def grad(x):
+        seen.append(type(x))
+        return exact(x)
+
+    landscape = from_function(lambda x: np.dot(x, x) + x[0] ** 3, 3, grad, dtype=torch.float32)
+    landscape.value_and_grad(POINTS.float())
+    assert set(seen) == {np.ndarray}
+
+
+def test_a_gradient_in_neither_library_is_refused():
+    with pytest.raises(InputError, match="expected a gradient of one point .* takes neither"):
+        from_function(bowl, 3, lambda x: x.gradient)
+
+
 @pytest.mark.parametrize("batched", [False, True])
 def test_products_of_numpy_functions(batched):
     v = torch.tensor([[1.0, 2.0, 3.0], [-1.0, 0.0, 20.0]], dtype=FLOAT64)

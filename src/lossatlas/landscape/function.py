@@ -14,11 +14,12 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator, preserved_random_state
 from lossatlas.landscape.analytic.energy import Device, Energy
 from lossatlas.landscape.calls import call_numpy, call_torch, call_torch_rows
+from lossatlas.landscape.libraries import Library, detect_library
 from lossatlas.landscape.differences import central_gradient, product_of_gradients, product_of_values
 
-__all__ = ["FunctionLandscape", "Library", "from_function"]
+__all__ = ["Choice", "FunctionLandscape", "from_function"]
 
-Library: TypeAlias = Literal["auto", "torch", "numpy"]
+Choice: TypeAlias = Literal["auto", "torch", "numpy"]
 
 # A derivative that is right agrees to far better than this; one that misses a term rarely does.
 _PROBE_TOLERANCE = 0.02
@@ -34,7 +35,7 @@ class FunctionLandscape(Energy):
         grad: Callable[..., object] | None = None,
         *,
         batched: bool = False,
-        library: Library = "auto",
+        library: Choice = "auto",
         dtype: torch.dtype = torch.float64,
         device: Device = None,
         name: str = "function",
@@ -48,16 +49,20 @@ class FunctionLandscape(Energy):
         self._f, self._grad, self._batched = f, grad, batched
         self._vmap: bool | None = None
         self._differentiable = False  # seen to be: then a row without a graph is on a plateau, not a mistake
-        self._library: Literal["torch", "numpy"]
+        self._library: Library
+        self._grad_library: Library
         if library == "auto":
             with preserved_random_state(self.device):
-                self._library = self._detect()
+                self._library = self._grad_library = self._detect(f, "function", "torch")
+                if grad is not None:
+                    # Asked on its own: an energy in torch may come with the gradient of a numpy code.
+                    self._grad_library = self._detect(grad, "gradient", self._library)
                 self._refuse_wrong_gradient()
         else:
-            self._library = library
+            self._library = self._grad_library = library
 
     @property
-    def library(self) -> Literal["torch", "numpy"]:
+    def library(self) -> Library:
         """What the function is written in."""
         return self._library
 
@@ -112,13 +117,15 @@ class FunctionLandscape(Energy):
             return product_of_gradients(self._given_gradient, x, v)
         points, vectors = (tensor.detach().to("cpu", torch.float64) for tensor in (x, v))
         if self._grad is not None:
+            if self._grad_library == "torch":
+                return product_of_gradients(self._given_gradient, x, v)
             return self._back(product_of_gradients(self._grads64, points, vectors))
         return self._back(product_of_values(self._values64, points, vectors))
 
     def _given_gradient(self, x: Tensor) -> Tensor:
         if self._grad is None:  # only called where there is one; this is for the type checker
             raise AssertionError
-        if self._library == "numpy":
+        if self._grad_library == "numpy":
             return self._back(self._grads64(x.detach().to("cpu", torch.float64)))
         what = f"the gradient of {self.name}"
         if self._batched:
@@ -148,32 +155,10 @@ class FunctionLandscape(Energy):
         point = 0.1 + 0.8 * torch.rand(1, self.dim, dtype=torch.float64, generator=generator("probe", self.dim))
         return point.to(dtype=self.dtype, device=self.device)
 
-    def _detect(self) -> Literal["torch", "numpy"]:
-        """Call with a tensor that refuses to become an array; what still returns a tensor is torch."""
+    def _detect(self, function: Callable[..., object], what: str, first: Library) -> Library:
         rows = self._probe_rows()
-        point = rows if self._batched else rows[0]
-        try:
-            with torch.enable_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                answer = self._f(point.clone().requires_grad_().clone())
-            if isinstance(answer, Tensor):
-                return "torch"
-            torch_trouble = f"with a tensor it returned {type(answer).__name__}"
-        except Exception as error:
-            torch_trouble = f"with a tensor it raised {type(error).__name__}: {error}"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                answer = self._f(point.detach().to("cpu", torch.float64).numpy().copy())
-        except Exception as error:
-            raise InputError(
-                f"expected a function of {'rows (n, d)' if self._batched else 'one point (d,)'} in torch or numpy, "
-                f"got one that takes neither ({torch_trouble}; with an array it raised {type(error).__name__}: "
-                f"{error}): check dim, batched, and pass library='torch' or 'numpy' if it is not defined near 1/2"
-            ) from error
-        if isinstance(answer, Tensor):
-            return "torch"
-        return "numpy"
+        wanted = "rows (n, d)" if self._batched else "one point (d,)"
+        return detect_library(function, rows if self._batched else rows[0], what=what, wanted=wanted, first=first)
 
     def _connected(self, values: Tensor) -> Tensor:
         if not (values.requires_grad or self._differentiable) and bool(torch.isfinite(values).any()):
@@ -233,7 +218,7 @@ def from_function(
     grad: Callable[..., object] | None = None,
     *,
     batched: bool = False,
-    library: Library = "auto",
+    library: Choice = "auto",
     dtype: torch.dtype = torch.float64,
     device: Device = None,
     name: str = "function",
@@ -250,10 +235,11 @@ def from_function(
         f: ``(d,) -> ()`` for one point, or ``(n, d) -> (n,)`` with ``batched=True``. Torch functions return a tensor of
             the landscape's dtype, numpy functions a floating-point number or array.
         dim: number of coordinates d.
-        grad: gradient in the same library, ``(d,) -> (d,)`` or ``(n, d) -> (n, d)``.
+        grad: gradient, ``(d,) -> (d,)`` or ``(n, d) -> (n, d)``; torch or numpy, whatever f is written in.
         batched: whether f and grad take rows; never guessed.
-        library: ``"torch"`` or ``"numpy"``. ``"auto"`` calls f near (½, ..., ½) to see which, and refuses a gradient
-            that does not match the values there; a named library is believed and f is not called.
+        library: ``"torch"`` or ``"numpy"``. ``"auto"`` calls f and grad near (½, ..., ½) to see which each is, and
+            refuses a gradient that does not match the values there; a named library is believed of both, and neither
+            is called.
         dtype: floating type of rows and values.
         device: where rows must be; None is the CPU.
         name: name in messages and tables.

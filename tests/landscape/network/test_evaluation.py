@@ -213,6 +213,23 @@ def test_batch_statistics_use_the_whole_batch_and_keep_nothing() -> None:
     assert float(landscape.value(landscape.flatten(model))) == pytest.approx(float(expected.detach()), rel=1e-12)
 
 
+def test_statistics_of_another_type_are_converted_and_counters_are_not() -> None:
+    inputs, targets = nets.vectors()
+    with seeded("buffers"):
+        model = nets.Normalised().double()
+    landscape = NetworkLandscape(model, F.cross_entropy, (inputs.double(), targets), numerics=nets.PLAIN)
+    w = nets.rows_of(landscape, 2)
+    single = {
+        name: buffer.float() if buffer.is_floating_point() else buffer for name, buffer in landscape.refresh(w).items()
+    }
+    expected = landscape.with_buffers(landscape.refresh(w)).value(w)
+    lent = landscape.with_buffers(single)
+    assert lent.value(w).dtype == torch.float64
+    assert relative(lent.value(w), expected) < 1e-5
+    state = lent.with_buffers({name: buffer[0] for name, buffer in single.items()}).module(w[0]).state_dict()
+    assert state["norm.num_batches_tracked"].dtype == torch.int64
+
+
 def test_refreshed_statistics_are_those_of_update_bn() -> None:
     inputs, targets = nets.vectors()
     with seeded("refresh"):

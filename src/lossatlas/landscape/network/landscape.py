@@ -335,6 +335,8 @@ class NetworkLandscape:
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> Self:
         """Evaluate with each row's own buffers, ``{name: (*b, *shape)}``, such as :meth:`refresh` returns.
 
+        Buffers of floating type are converted to the landscape's; counters stay whole numbers.
+
         Raises:
             InputError: a name the model does not have.
         """
@@ -343,7 +345,11 @@ class NetworkLandscape:
         if unknown:
             raise InputError(f"expected buffers among {sorted(own)}, got {unknown}")
         other = self._clone()
-        other._buffers = {**self._buffers, **{name: tensor.to(self.device) for name, tensor in buffers.items()}}
+        given = {
+            name: tensor.to(self.device, self.dtype if own[name].is_floating_point() else own[name].dtype)
+            for name, tensor in buffers.items()
+        }
+        other._buffers = {**self._buffers, **given}
         return other
 
     def with_batch_statistics(self) -> Self:
