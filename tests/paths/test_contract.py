@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -10,8 +11,9 @@ from path_finders import Counting, accepts, limit_of, small
 from torch import Tensor
 
 import lossatlas as la
-from lossatlas.core.errors import InputError
+from lossatlas.core.errors import ConfigurationError, InputError
 from lossatlas.paths import finders
+from lossatlas.study.config import make_finder
 
 EVERY = pytest.mark.parametrize("name", list(finders))
 
@@ -244,6 +246,21 @@ def test_kinks_do_not_break_a_search(name: str) -> None:
 def test_no_budget_is_told_without_figures_that_do_not_exist(name: str) -> None:
     landscape, start, end = muller_brown()
     assert "nan" not in finders[name](budget=0).find(landscape, start, end).message
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [("fourier-published", "method", "converged"), ("bezier", "basis", "fourier"), ("polychain", "basis", "bezier")],
+)
+def test_a_name_stands_for_what_runs(name: str, option: str, value: str) -> None:
+    landscape, start, end = muller_brown()
+    assert small(name, 1).find(landscape, start, end).method == name
+    with pytest.raises(ConfigurationError, match=f"expected no option '{option}'.*got '{value}'"):
+        finders[name](**{option: value})
+    # In a recipe or on the command line it is an option that this finder does not have.
+    with pytest.raises(ConfigurationError, match=f"no option '{option}'"):
+        make_finder(name, {option: value})
+    assert option not in inspect.signature(finders[name]).parameters
 
 
 def test_what_rises_between_images_on_a_plateau_is_found() -> None:

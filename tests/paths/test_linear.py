@@ -86,3 +86,10 @@ def test_refusals() -> None:
         find(toy, start, end, method="liner")
     with pytest.raises(ConfigurationError, match="did you mean 'points'"):
         find(toy, start, end, pionts=3)
+
+
+def test_a_first_guess_is_refused_and_not_left_out_silently() -> None:
+    toy = la.landscape.get("paper-toy")
+    guess = torch.stack([toy.ends[0], (toy.ends[0] + toy.ends[1]) / 2 + 0.1, toy.ends[1]])
+    with pytest.raises(InputError, match="no first guess for the straight line, got one: leave out initial"):
+        find(toy, *toy.ends, method="linear", initial=guess)

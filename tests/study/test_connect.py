@@ -255,7 +255,7 @@ def test_nonsense_is_refused_before_anything_is_written(tmp_path, change, error,
 
 def test_an_end_without_a_finite_loss(tmp_path):
     wall = from_function(lambda x: torch.where(x[0] > 0, torch.inf, x[0] ** 2), dim=1)
-    with pytest.raises(DivergenceError, match="finite loss at '1'"):
+    with pytest.raises(DivergenceError, match="finite energy at '1', got inf: choose a point"):
         connect(wall, torch.tensor([[-1.0], [1.0]], dtype=torch.float64), method="linear", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -18,7 +17,7 @@ from lossatlas.paths.diagnose import diagnose
 from lossatlas.paths.finder import PathFinder
 from lossatlas.paths.linear import LinearPathFinder
 from lossatlas.paths.refreshed import refreshed_line
-from lossatlas.paths.registry import finders
+from lossatlas.paths.registry import Named, finders
 from lossatlas.paths.saddle import Descent, follow_minimum_mode, steepest_descent
 from lossatlas.paths.schedule import SpanningTree, all_pairs, random_pairs
 
@@ -53,11 +52,11 @@ finders.add("autoneb", AutoNEBPathFinder, "nudged elastic band that adds images 
 finders.add("fourier", FourierPathFinder, "sine series, relaxed until converged")
 finders.add(
     "fourier-published",
-    partial(FourierPathFinder, method="published"),
+    Named(FourierPathFinder, {"method": "published"}),
     "sine series, the method of Yu & Morozov 2026 as published",
 )
-finders.add("bezier", partial(CurvePathFinder, basis="bezier"), "Bezier curve, relaxed until converged")
-finders.add("polychain", partial(CurvePathFinder, basis="polychain"), "polygonal chain, relaxed until converged")
+finders.add("bezier", Named(CurvePathFinder, {"basis": "bezier"}), "Bezier curve, relaxed until converged")
+finders.add("polychain", Named(CurvePathFinder, {"basis": "polychain"}), "polygonal chain, relaxed until converged")
 
 
 def find(

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from lossatlas.core.curve import Curve
+from lossatlas.core.errors import InputError
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.finder import Ends, PathFinder, Search
 
@@ -21,7 +22,7 @@ class LinearPathFinder(PathFinder):
     Nothing is optimized: the height is an upper bound on the lowest pass. Options: those of :class:`PathFinder`.
 
     Raises:
-        InputError: fewer than 2 points.
+        InputError: fewer than 2 points; a first guess, which a straight line cannot follow.
 
     Example:
         >>> from lossatlas.landscape import from_function
@@ -40,6 +41,11 @@ class LinearPathFinder(PathFinder):
 
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Return the straight lines."""
+        if ends.initial is not None:
+            raise InputError(
+                "expected no first guess for the straight line, got one: leave out initial, or take a method that "
+                "starts from it, such as 'neb'"
+            )
         t = torch.linspace(0, 1, self.points, dtype=torch.float64)
         return [
             Search(

@@ -72,7 +72,7 @@ def _ensemble(ensemble: Ensemble) -> Figure:
 
 def _check(path: Path) -> None:
     if not bool(path.loss[[0, -1]].isfinite().all()):
-        raise InputError("expected a path with finite losses, got NaN or infinity: one of its ends has diverged")
+        raise InputError("expected a path with finite losses, got NaN or infinity: give ends with finite losses")
 
 
 def _gaps(path: Path) -> Tensor:

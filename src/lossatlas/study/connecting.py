@@ -185,7 +185,11 @@ def _scores(landscape: Landscape, points: Tensor, names: Sequence[str]) -> tuple
         energies, metrics = exact.value(points.double()).cpu(), {}
     for label, value in zip(names, energies.tolist(), strict=True):
         if not torch.tensor(value).isfinite():
-            raise DivergenceError(f"expected a finite loss at '{label}', got {value}: its run has diverged")
+            if landscape.samples is None:
+                what, why = "energy", "choose a point where the function is defined"
+            else:
+                what, why = "loss", "its run has diverged"
+            raise DivergenceError(f"expected a finite {what} at '{label}', got {value}: {why}")
     return energies, metrics
 
 

@@ -101,19 +101,53 @@ def test_a_flat_path_stops_the_search(small: tuple[Problem, Tensor]) -> None:
     assert easy.barrier < 0.01
 
 
-def test_a_network_that_overflows_keeps_its_last_finite_curve() -> None:
+def test_a_network_that_overflows_keeps_its_lowest_finite_curve() -> None:
     data = (torch.ones(8, 1), torch.zeros(8, dtype=torch.int64))
     model = nn.Linear(1, 2, bias=False)
-    landscape = NetworkLandscape(
-        model, lambda out, _: torch.where(out[:, 0] > 0.55, torch.nan, -out[:, 0]).mean(), data
-    )
+
+    def loss(out: Tensor, _: Tensor) -> Tensor:
+        return torch.where(out[:, 0] > 0.55, torch.nan, 1 - out[:, 1] ** 2 - out[:, 0]).mean()
+
+    landscape = NetworkLandscape(model, loss, data)
     ends = torch.tensor([[0.0, -1.0], [0.0, 1.0]])
-    path = FourierPathFinder(budget=2000, tolerance=0, learning_rate=0.05).find(landscape, *ends)
+    path = FourierPathFinder(budget=2000, tolerance=0, learning_rate=0.005).find(landscape, *ends)
     assert path.status == "not finite"
     assert path.curve is not None
-    assert bool(path.curve.coefficients.isfinite().all())
-    assert float(path.curve.coefficients.abs().max()) > 0.1
+    assert bool(path.loss.isfinite().all())
+    assert path.barrier < 0.6  # that of the straight line is 1
     assert path.evaluations["gradients"] < 2000
+
+
+def test_no_curve_is_higher_than_the_best_that_was_looked_at(small: tuple[Problem, Tensor]) -> None:
+    problem, weights = small
+    # Steps far too long: the search only ever climbs, and must say so with the path that it began with.
+    wild = {"learning_rate": 5.0, "batch_size": 16, "points": 21, "tolerance": 0}
+    straight = FourierPathFinder(budget=0, points=21, tolerance=0).find(problem.train, *weights[:2])
+    path = FourierPathFinder(budget=40, **wild).find(problem.train, *weights[:2])
+    assert path.status == "iteration limit"
+    assert path.sampled_height <= straight.sampled_height * (1 + 1e-6)
+    # From a first guess that is low already, too; its height is what the message tells.
+    low = FourierPathFinder(budget=200, batch_size=16, points=21, tolerance=0).find(problem.train, *weights[:2])
+    assert low.curve is not None
+    guess = low.curve.at(torch.linspace(0, 1, 101)).float()
+    guess[0], guess[-1] = weights[0], weights[1]
+    again = FourierPathFinder(budget=40, coefficients=20, **wild).find(problem.train, *weights[:2], initial=guess)
+    assert again.barrier <= low.barrier + 0.01 * straight.barrier
+    assert float(again.message.split("barrier ")[1].split(",")[0]) == pytest.approx(again.barrier, rel=1e-2)
+
+
+@pytest.mark.parametrize("basis", ["fourier", "bezier"])
+def test_a_line_that_is_low_already_costs_one_look(small: tuple[Problem, Tensor], basis: str) -> None:
+    problem, weights = small
+    # The same network, less sure of itself: the loss only falls on the way.
+    start, end = 0.7 * weights[0], weights[0]
+    higher = float(problem.train.value(start))
+    assert higher > 10 * float(problem.train.value(end))
+    path = CurvePathFinder(basis=basis, points=11, tolerance=0).find(problem.train, start, end)
+    assert path.status == "converged"
+    assert path.evaluations["gradients"] == 0
+    assert path.evaluations["values"] == 2 * 11  # one look, and the samples of the path
+    assert path.barrier <= 1e-5 * higher
 
 
 def test_late_points_are_drawn_where_the_loss_is_high() -> None:

@@ -39,7 +39,8 @@ class CurvePathFinder(PathFinder):
         per_step: points of the curve per step; None: 5 and 10.
         batch_size: samples per mini-batch of networks; None: a sixteenth of the data, at least 32.
         late: part of a network's search, at its end, in which points are drawn where the loss is high.
-        flat: a network's path has converged when its barrier is at most this fraction of the straight line's.
+        flat: a network's path has converged when its barrier is at most this fraction of the straight line's, or of
+            the loss at the higher end.
         force: a smooth path has converged when, at its highest point, the gradient across it times the distance of
             the ends is at most this fraction of (height - lower end).
         perturbation: random change of a smooth path's start, in units of ``learning_rate``'s, to leave symmetric ones.
@@ -102,7 +103,7 @@ class CurvePathFinder(PathFinder):
 
     @property
     def rows_at_once(self) -> int:
-        """Points looked at, and three tensors of coefficients."""
+        """Points looked at, and four tensors of coefficients."""
         return self.points + 4 * self.coefficients
 
     def expected_gradients(self, landscape: Landscape) -> float:

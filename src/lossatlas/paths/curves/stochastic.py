@@ -14,7 +14,7 @@ from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.curves.bundle import Bundle
 from lossatlas.paths.curves.crowd import Crowd
 from lossatlas.paths.curves.modes import Modes
-from lossatlas.paths.finder import Ends, Search
+from lossatlas.paths.finder import Ends, Search, Status
 
 __all__ = ["StochasticSearch"]
 
@@ -32,6 +32,9 @@ class StochasticSearch:
     A sum over fixed points, as the published method minimises, can be lowered at the cost of what lies between them;
     an expectation over all t cannot.
 
+    The whole data is looked at before the first step and ten times on the way; the lowest curve of those is returned,
+    never one that is higher than the first.
+
     Args:
         rate: learning rate of the slowest mode, in units of the root mean square difference of the ends' coordinates.
         falloff: how the learning rate falls with the frequency.
@@ -40,7 +43,7 @@ class StochasticSearch:
         per_step: points of each curve per step.
         late: part of the search, at its end, in which t is drawn where the loss is high.
         flat: a pair has converged when its barrier, at ``points`` even samples on the whole data, is at most this
-            fraction of the straight line's.
+            fraction of the straight line's, or of the loss at the higher end.
         points: of those looks.
         seed: of mini-batches (shared by all pairs) and of t (each pair its own).
     """
@@ -64,13 +67,17 @@ class StochasticSearch:
         chord = torch.linalg.vector_norm(ends.end - ends.start, dim=1) / math.sqrt(landscape.dim)
         slow = modes.frequencies.clamp(min=1).pow(-self.falloff).to(chord)
         bundle = Bundle.between(ends, modes)
-        straight = _barrier(landscape, Bundle.between(replace(ends, initial=None), modes), even)
+        straight, higher = _barrier(landscape, Bundle.between(replace(ends, initial=None), modes), even)
+        low = self.flat * _level(landscape, straight, higher)
+        first = straight if ends.initial is None else _barrier(landscape, bundle, even)[0]
         crowd = Crowd(
             bundle,
             rates=self.rate * chord[:, None, None] * slow[:, None],
             memory=torch.full((len(ends), _BINS), math.nan, dtype=torch.float64),
             straight=straight,
-            barrier=straight if ends.initial is None else _barrier(landscape, bundle, even),
+            low=low,
+            barrier=first,
+            best=bundle.b,
         )
         draws = [generator(self.seed, "curve points", number) for number in ends.numbers]
         batches = _batches(landscape, batch, self.seed)
@@ -80,6 +87,13 @@ class StochasticSearch:
         def spent(done: int) -> dict[str, float]:
             return {"gradients": done * cost, "values": values}
 
+        def leave(which: Tensor, status: Status, text: str, done: int) -> None:
+            texts = [f"{text}barrier {low:.3g}, straight line {line:.3g}" for low, line in _figures(crowd)]
+            curves = crowd.bundle.with_modes(crowd.known["best"])
+            crowd.leave(which, status, texts, t=lambda _: even, evaluations=spent(done), curves=curves)
+
+        # Before the first step: a line that is low already costs one look.
+        leave(crowd.known["barrier"] <= crowd.known["low"], "converged", "", 0)
         for step in range(steps):
             if not len(crowd):
                 break
@@ -90,23 +104,22 @@ class StochasticSearch:
             crowd.note(height=on_cpu.max(1).values)
             finite = loss.isfinite().all(1) & gradient.isfinite().flatten(1).all(1)
             if not bool(finite.all()):
-                texts = ["the loss or its gradient is not finite on the curve after this one"] * len(crowd)
                 gone = ~finite.cpu()
-                crowd.leave(
-                    gone, "not finite", texts, t=lambda _: even, evaluations=spent(step + 1), curves=crowd.before
-                )
+                _keep_lower(landscape, crowd, crowd.before, even)
+                values += self.points
+                leave(gone, "not finite", "the loss or its gradient is not finite on the curve after this one: ", step + 1)
                 psi, gradient, t, on_cpu = psi[finite], gradient[finite], t[~gone], on_cpu[~gone]
             _remember(crowd.known["memory"], t, on_cpu)
             decay = 0.5 * (1 + math.cos(math.pi * step / steps))
             crowd.step(torch.einsum("pmk,pmd->pkd", psi, gradient), crowd.known["rates"] * decay)
             if step + 1 in looks and len(crowd):
-                crowd.known["barrier"] = _barrier(landscape, crowd.bundle, even)
+                _keep_lower(landscape, crowd, crowd.bundle, even)
                 values += self.points
-                flat = crowd.known["barrier"] <= self.flat * crowd.known["straight"]
-                crowd.leave(flat, "converged", _say(crowd), t=lambda _: even, evaluations=spent(step + 1))
-        texts = [f"the budget was spent before the curve was flat: {text}" for text in _say(crowd)]
-        rest = torch.ones(len(crowd), dtype=torch.bool)
-        crowd.leave(rest, "iteration limit", texts, t=lambda _: even, evaluations=spent(steps))
+                leave(crowd.known["barrier"] <= crowd.known["low"], "converged", "", step + 1)
+        why = "the budget was spent before the curve was flat: "
+        if not steps:
+            why = f"a budget below the {cost:.6g} gradients of one step, so the first curve: "
+        leave(torch.ones(len(crowd), dtype=torch.bool), "iteration limit", why, steps)
         return crowd.results()
 
     def _batch(self, samples: int | None) -> int | None:
@@ -135,11 +148,32 @@ class StochasticSearch:
         return (cell + (share - low) / (high - low)) / _BINS
 
 
-def _barrier(landscape: Landscape, bundle: Bundle, t: Tensor) -> Tensor:
-    """Height above the higher end at even samples on the whole data, ``-> (p,)``."""
+def _barrier(landscape: Landscape, bundle: Bundle, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Height above the higher end at even samples on the whole data, and the higher end, ``-> (p,), (p,)``."""
     rows, _ = bundle.at(t.to(bundle.b.device).expand(len(bundle), -1))
-    loss = landscape.value(rows).double().cpu()
-    return loss.amax(1) - torch.maximum(loss[:, 0], loss[:, -1])
+    loss = landscape.value(rows).double().cpu().nan_to_num(nan=math.inf)
+    higher = torch.maximum(loss[:, 0], loss[:, -1])
+    return loss.amax(1) - higher, higher
+
+
+def _level(landscape: Landscape, straight: Tensor, higher: Tensor) -> Tensor:
+    """What a barrier is small against, ``(p,)``; 0 where the straight line has none that is finite."""
+    line = torch.where(straight.isfinite(), straight, 0)
+    # A loss over data has a zero: beside two ends of loss .1 a barrier of 1e-7 is nothing. An energy has none.
+    return line if landscape.samples is None else torch.maximum(line, higher.abs())
+
+
+def _keep_lower(landscape: Landscape, crowd: Crowd, curves: Bundle, even: Tensor) -> None:
+    """Look at some curves and remember those that are lower than the lowest seen: noise leads up as well as down."""
+    barrier, _ = _barrier(landscape, curves, even)
+    lower = barrier < crowd.known["barrier"]
+    crowd.known["barrier"] = torch.where(lower, barrier, crowd.known["barrier"])
+    on_device = lower.to(curves.b.device)[:, None, None]
+    crowd.known["best"] = torch.where(on_device, curves.b, crowd.known["best"])
+
+
+def _figures(crowd: Crowd) -> list[tuple[float, float]]:
+    return list(zip(crowd.known["barrier"].tolist(), crowd.known["straight"].tolist(), strict=True))
 
 
 def _batches(landscape: Landscape, size: int | None, seed: int) -> Iterator[Landscape]:
@@ -159,8 +193,3 @@ def _remember(memory: Tensor, t: Tensor, loss: Tensor) -> None:
     cell = (t * _BINS).long().clamp(max=_BINS - 1)
     old = memory.gather(1, cell)
     memory.scatter_(1, cell, torch.where(old.isnan(), loss, old + _MEMORY * (loss - old)))
-
-
-def _say(crowd: Crowd) -> list[str]:
-    pairs = zip(crowd.known["barrier"].tolist(), crowd.known["straight"].tolist(), strict=True)
-    return [f"barrier {barrier:.3g}, straight line {straight:.3g}" for barrier, straight in pairs]
