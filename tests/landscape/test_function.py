@@ -82,7 +82,7 @@ def test_a_gradient_of_a_numpy_function_gets_float64_where_it_takes_both():
 
 
 def test_a_gradient_in_neither_library_is_refused():
-    with pytest.raises(InputError, match="expected a gradient of one point .* takes neither"):
+    with pytest.raises(InputError, match=r"expected a gradient of one point .* takes neither"):
         from_function(bowl, 3, lambda x: x.gradient)
 
 

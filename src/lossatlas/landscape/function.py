@@ -14,8 +14,8 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator, preserved_random_state
 from lossatlas.landscape.analytic.energy import Device, Energy
 from lossatlas.landscape.calls import call_numpy, call_torch, call_torch_rows
-from lossatlas.landscape.libraries import Library, detect_library
 from lossatlas.landscape.differences import central_gradient, product_of_gradients, product_of_values
+from lossatlas.landscape.libraries import Library, detect_library
 
 __all__ = ["Choice", "FunctionLandscape", "from_function"]
 

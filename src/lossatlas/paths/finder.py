@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,66 +15,16 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import Landscape, check_rows
 from lossatlas.paths.diagnose import diagnose, resolution
+from lossatlas.paths.search import Ends, Search, Status
+from lossatlas.paths.starts import finite_start
 
 __all__ = ["Ends", "PathFinder", "Search", "Status"]
-
-Status: TypeAlias = Literal["converged", "iteration limit", "not optimized", "interrupted", "not finite"]
 
 # Bytes for the rows that one group of pairs evaluates at once. A constant, not the memory that happens to be free:
 # the grouping can change the last bits of a result.
 _GROUP_BYTES = 256 << 20
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a search found for one pair, before it is diagnosed.
-
-    Args:
-        curve: the path, in any dtype.
-        t: ``(m,)``, where the method itself read the loss; the samples of the :class:`Path`.
-        status: why it stopped.
-        message: the same in a sentence.
-        evaluations: ``{"values": n, "gradients": n}`` in full-batch units.
-        history: per-iteration figures, name to ``(iterations,)``.
-        method: what was used, where it differs from the finder's name.
-        warnings: what a reader should know.
-    """
-
-    curve: Curve
-    t: Tensor
-    status: Status
-    message: str
-    evaluations: dict[str, float]
-    history: Mapping[str, Tensor] = field(default_factory=dict)
-    method: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Pairs of points to connect.
-
-    Args:
-        start: ``(p, d)``, t = 0.
-        end: ``(p, d)``, t = 1; every pair has two different, finite ends.
-        initial: ``(p, m, d)``, points of a first guess, both ends included; None: the straight line.
-        numbers: names of the pairs, for seeds: a pair gives the same path whatever it is grouped with.
-    """
-
-    start: Tensor
-    end: Tensor
-    initial: Tensor | None
-    numbers: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def groups(self, size: int) -> Iterator[Ends]:
-        """The same pairs, at most ``size`` at a time."""
-        for first in range(0, len(self), size):
-            part = slice(first, first + size)
-            initial = None if self.initial is None else self.initial[part]
-            yield Ends(self.start[part], self.end[part], initial, self.numbers[part])
+# Images of a curved start: smooth enough for any family, and few.
+_CURVED_POINTS = 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +52,8 @@ class PathFinder(ABC):
     seed: int = 0
 
     name: ClassVar[str]
+    searches: ClassVar[bool] = True
+    """Whether another first path gives another result."""
 
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int):
@@ -200,7 +152,30 @@ class PathFinder(ABC):
         results = (result for group in todo.groups(size) for result in self.search(landscape, group))
         for i, result in zip(moving, results, strict=True):
             found[i] = result
-        return [self._diagnose(landscape, result) for result in found]
+        paths = [self._diagnose(landscape, result) for result in found]
+        for at, i in enumerate(moving):
+            if paths[i].status == "not finite" and self.searches:
+                one = Ends(
+                    todo.start[[at]], todo.end[[at]], None if guess is None else guess[[at]], (todo.numbers[at],)
+                )
+                paths[i] = self._again(landscape, one, paths[i])
+        return paths
+
+    def _again(self, landscape: Landscape, ends: Ends, lost: Path) -> Path:
+        """Search once more, from a curve on which the loss is finite."""
+        start, tried, values = finite_start(landscape, ends, _CURVED_POINTS, seed=self.seed)
+        costs = dict(lost.evaluations)
+        if start is None:
+            costs["values"] = costs.get("values", 0) + values
+            more = f"; none of {tried} curved starts is finite either" if tried else ""
+            return replace(lost, evaluations=costs, message=lost.message + more)
+        path = self._diagnose(landscape, self.search(landscape, start)[0])
+        for name, spent in path.evaluations.items():
+            costs[name] = costs.get(name, 0) + spent
+        # The samples of the lost path are no part of this one, but they were evaluated.
+        costs["values"] += values
+        which = f"the first path ({lost.message}) was left for curved start {tried}"
+        return replace(path, evaluations=costs, message=f"{which}: {path.message}")
 
     def _diagnose(self, landscape: Landscape, result: Search) -> Path:
         path = diagnose(

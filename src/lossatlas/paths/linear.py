@@ -33,6 +33,7 @@ class LinearPathFinder(PathFinder):
     """
 
     name: ClassVar[str] = "linear"
+    searches: ClassVar[bool] = False
 
     @property
     def rows_at_once(self) -> int:

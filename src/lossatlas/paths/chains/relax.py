@@ -117,7 +117,7 @@ class _Run:
             self.status[i], self.message[i] = "not finite", "the loss or its gradient is not finite beside the chain"
             self.running[i] = False
         for i in active[stuck & good].tolist():
-            self.message[i] = f"rounding stopped it, with a force across the chain of {self._force(i)}"
+            self.message[i] = self._why_stuck(i)
             self.running[i] = False
 
     def _accept(self, where: Tensor, trial: Batch, now: Force, accept: Tensor) -> None:
@@ -134,6 +134,17 @@ class _Run:
             force.residual.index_copy(0, where, now.residual[accept]),
         )
         self.relative = relative_force(self.batch, self.force)
+
+    def _why_stuck(self, i: int) -> str:
+        left = float(self.force.residual[i].max())
+        level = float(sizes(self.batch.grads[i]).max())
+        # Rounding leaves a small part of the gradients. At a kink they jump, and what is left is as large as they are.
+        if left <= torch.finfo(self.step.dtype).eps ** 0.5 * level:
+            return f"rounding stopped it, with a force across the chain of {self._force(i)}"
+        return (
+            "the forces do not fall however short the step, so the function is not smooth there; "
+            f"largest force across the chain {self._force(i)}"
+        )
 
     def _force(self, i: int) -> str:
         return f"{float(self.relative[i]):.2g} rise/length"

@@ -107,7 +107,9 @@ class StochasticSearch:
                 gone = ~finite.cpu()
                 _keep_lower(landscape, crowd, crowd.before, even)
                 values += self.points
-                leave(gone, "not finite", "the loss or its gradient is not finite on the curve after this one: ", step + 1)
+                leave(
+                    gone, "not finite", "the loss or its gradient is not finite on the curve after this one: ", step + 1
+                )
                 psi, gradient, t, on_cpu = psi[finite], gradient[finite], t[~gone], on_cpu[~gone]
             _remember(crowd.known["memory"], t, on_cpu)
             decay = 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -14,6 +14,8 @@ _Floats = NDArray[np.float64]
 _FLAT = 1e-9
 
 
+# Curvatures of all sizes meet here, as they do at kinks: a step that overflows is longer than any radius.
+@np.errstate(over="ignore", divide="ignore")
 def image_step(curvatures: _Floats, slopes: _Floats, mode: int, radius: float, uphill: float = 1.0) -> _Floats:
     """Minimise the image of a quadratic model in a ball, s = -(Θ̄ + μ)⁻¹ ḡ with |s| ≤ radius.
 
