@@ -34,8 +34,8 @@ class AutoPathFinder(PathFinder):
     the end, and so is any other that lies below the result. Where the forces on a chain do not fall, as they do not
     at kinks, ``bezier`` is tried too. On networks every start is searched with the whole budget.
 
-    The path says what was picked, in ``method`` and in ``message``, how many starts there were and over how many
-    different passes they led. More starts may find a lower pass; none proves that there is none. The finder's own
+    The path says what was picked, in ``method`` and in ``message``, how many starts there were and how many
+    different passes they gave. More starts may find a lower pass; none proves that there is none. The finder's own
     options are its defaults. ``points`` are samples of the path found, at equal steps of its parameter.
 
     Args:

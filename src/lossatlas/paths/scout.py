@@ -14,7 +14,7 @@ from lossatlas.paths.chains import StringPathFinder
 from lossatlas.paths.search import Ends
 from lossatlas.paths.starts import bows
 
-__all__ = ["Scouted", "height_of", "scout"]
+__all__ = ["Scouted", "different", "height_of", "scout"]
 
 # A few steps of a short string tell passes apart; that is all they are for.
 _IMAGES, _STEPS, _FORCE = 7, 6, 0.3
@@ -32,7 +32,7 @@ class Scouted:
         chains: ``(n, m, d)``, the starts after a short relaxation, the plain one first.
         heights: ``(n,)``, at images and between them; infinite where the loss is not finite.
         order: starts worth more, the most promising first.
-        passes: how many different tops they have.
+        places: how many different tops they have.
         gradients: spent.
         values: spent.
     """
@@ -40,7 +40,7 @@ class Scouted:
     chains: Tensor
     heights: list[float]
     order: list[int]
-    passes: int
+    places: int
     gradients: float
     values: float
 
@@ -85,7 +85,7 @@ def scout(landscape: Landscape, ends: Ends, starts: int, seed: int) -> list[Scou
                 torch.stack([result.curve.at(torch.linspace(0, 1, _IMAGES)) for result in own]),
                 heights,
                 _order(usable, heights, higher),
-                _different(tops[usable], _APART * distance),
+                different(tops[usable], _APART * distance),
                 sum(result.evaluations["gradients"] for result in own),
                 sum(result.evaluations["values"] for result in own) + sum(look[2] for look in looks) + 2,
             )
@@ -102,17 +102,8 @@ def height_of(landscape: Landscape, curve: Curve) -> tuple[float, Tensor, int]:
     return float(values[top]), points[top], len(points)
 
 
-def _order(usable: list[int], heights: list[float], higher: float) -> list[int]:
-    if not usable:
-        return []
-    order = sorted(usable, key=lambda k: heights[k])
-    lowest = heights[order[0]]
-    first = next(k for k in usable if heights[k] <= lowest + _EQUAL * max(0.0, lowest - higher))
-    return [first, *(k for k in order if k != first)]
-
-
-def _different(tops: Tensor, apart: float) -> int:
-    """Number of groups of points of which each is near another of its group."""
+def different(tops: Tensor, apart: float) -> int:
+    """Number of groups of points, ``(n, d)``, each of which is no further than ``apart`` from another of its group."""
     left, groups = list(range(len(tops))), 0
     while left:
         groups += 1
@@ -123,3 +114,12 @@ def _different(tops: Tensor, apart: float) -> int:
             left = [k for k in left if k not in near]
             group += near
     return groups
+
+
+def _order(usable: list[int], heights: list[float], higher: float) -> list[int]:
+    if not usable:
+        return []
+    order = sorted(usable, key=lambda k: heights[k])
+    lowest = heights[order[0]]
+    first = next(k for k in usable if heights[k] <= lowest + _EQUAL * max(0.0, lowest - higher))
+    return [first, *(k for k in order if k != first)]

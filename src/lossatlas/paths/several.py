@@ -9,7 +9,7 @@ import torch
 
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.finder import PathFinder
-from lossatlas.paths.scout import Scouted, height_of, scout
+from lossatlas.paths.scout import Scouted, different, height_of, scout
 from lossatlas.paths.search import Ends, Search
 from lossatlas.paths.starts import bows
 
@@ -18,6 +18,8 @@ __all__ = ["lowest_of_all", "lowest_of_scouted", "over_kinks"]
 _IMAGES = 17  # of a start that is no chain: enough for the lowest modes of any family
 # A path is lower than another by this part of what separates them from their higher end, or as high.
 _LOWER = 1e-6
+# Tops of two relaxed paths nearer than this part of the distance between the ends are one pass.
+_ONE_PASS = 0.05
 
 
 def lowest_of_scouted(landscape: Landscape, ends: Ends, finder: PathFinder, starts: int, seed: int) -> list[Search]:
@@ -31,7 +33,8 @@ def lowest_of_scouted(landscape: Landscape, ends: Ends, finder: PathFinder, star
         seed: of the starts.
 
     Returns:
-        One search per pair; its message says how many starts there were and how many different passes they led to.
+        One search per pair; its message says how many starts there were, at how many different places they
+        crossed, and over how many different passes those lead that were relaxed to the end.
     """
     if starts == 1:
         return finder.search(landscape, ends)
@@ -44,26 +47,33 @@ def lowest_of_scouted(landscape: Landscape, ends: Ends, finder: PathFinder, star
 
 def _lowest(landscape: Landscape, ends: Ends, seen: Scouted, kept: Search, finder: PathFinder) -> Search:
     spent = _sum(kept.evaluations, {"gradients": seen.gradients, "values": seen.values})
-    height, _, values = height_of(landscape, kept.curve)
-    spent = _sum(spent, {"values": values})
+    height, top, values = height_of(landscape, kept.curve)
+    spent, tops = _sum(spent, {"values": values}), [top]
     for k in seen.order[1:]:
         if not seen.heights[k] < height - _LOWER * abs(height - min(seen.heights)):
             continue
         other = finder.search(landscape, replace(ends, initial=seen.chains[None, k]))[0]
-        reached, _, values = height_of(landscape, other.curve)
+        reached, top, values = height_of(landscape, other.curve)
         spent = _sum(_sum(spent, other.evaluations), {"values": values})
+        tops.append(top)
         if reached < height:
             kept, height = other, reached
-    return replace(kept, evaluations=spent, message=f"{_told(seen)}: {kept.message}")
+    passes = different(torch.stack(tops), _ONE_PASS * float(torch.linalg.vector_norm(ends.end - ends.start)))
+    return replace(kept, evaluations=spent, message=f"{_told(seen, len(tops), passes)}: {kept.message}")
 
 
-def _told(seen: Scouted) -> str:
+def _told(seen: Scouted, relaxed: int, passes: int) -> str:
     starts = len(seen.heights)
     if not seen.order:
         return f"none of {starts} starts is finite"
-    passes = "one pass" if seen.passes == 1 else f"{seen.passes} different passes"
-    lost = f", {seen.lost} lost where the loss is not finite" if seen.lost else ""
-    return f"the lowest of {starts} starts over {passes}{lost} (a lower pass may exist)"
+    places = "at one place" if seen.places == 1 else f"at {seen.places} different places"
+    lost = f" and {seen.lost} met places where the loss is not finite" if seen.lost else ""
+    over = "one pass" if passes == 1 else f"{passes} different passes"
+    ended = "the most promising was relaxed" if relaxed == 1 else f"{relaxed} were relaxed"
+    return (
+        f"the lowest of {starts} starts, which crossed {places} after a short relaxation{lost}; {ended} to the end, "
+        f"over {over} (a lower one may exist)"
+    )
 
 
 def lowest_of_all(landscape: Landscape, ends: Ends, finder: PathFinder, starts: int, seed: int) -> list[Search]:
