@@ -80,7 +80,7 @@ def test_several_starts_find_the_lower_pass(change: dict[str, float]) -> None:
     assert told is not None
     assert int(told[1]) == count
     assert 2 <= int(told[2]) <= count
-    assert "(a lower one may exist)" in path.message
+    assert "(a lower pass may exist)" in path.message
     assert path.evaluations["gradients"] <= 880
 
 
@@ -106,18 +106,19 @@ def test_networks_are_searched_from_every_start() -> None:
         crest = (out[:, 1] ** 2 - 1) ** 2
         return (crest * (1 - 0.8 * torch.exp(-((out[:, 0].abs() - 1) ** 2) / 0.05)) + 0.01 * out[:, 0] ** 2).mean()
 
-    data = (torch.ones(64, 1), torch.zeros(64, dtype=torch.int64))
+    data = (torch.ones(8, 1), torch.zeros(8, dtype=torch.int64))
     landscape = NetworkLandscape(nn.Linear(1, 2, bias=False), gap, data)
     ends = torch.tensor([[0.0, -1.0], [0.0, 1.0]])
-    one = AutoPathFinder(points=21).find(landscape, *ends)
-    path = AutoPathFinder(starts=3, points=21).find(landscape, *ends)
-    assert path.method == one.method == "fourier"
-    heights = re.search(r"the lowest of 3 starts, which reached ([\d., e-]+) \(a lower path may exist", path.message)
+    path = AutoPathFinder(starts=2, points=21, tolerance=0).find(landscape, *ends)
+    assert path.method == "fourier"
+    heights = re.search(
+        r"the lowest of 2 starts, which reached ([\d.]+), ([\d.]+) \(a lower path may exist", path.message
+    )
     assert heights is not None
-    reached = [float(height) for height in heights[1].split(", ")]
-    assert min(reached) < 0.4 < reached[0]
-    assert path.height < 0.4 < one.height
-    assert path.evaluations["gradients"] > 2 * one.evaluations["gradients"]
+    # The bow leads through the gap beside the straight way, which is 1 high.
+    assert float(heights[2]) < 0.4 < float(heights[1])
+    assert path.height == pytest.approx(float(heights[2]), rel=0.1)
+    assert path.evaluations["gradients"] == pytest.approx(2 * 5100, rel=0.5)
     assert AutoPathFinder(starts=3).expected_gradients(landscape) == 3 * AutoPathFinder().expected_gradients(landscape)
 
 
@@ -220,8 +221,7 @@ def test_chains_say_why_they_stop_at_kinks(name: str, kink: str) -> None:
     assert "the forces do not fall however short the step, so the function is not smooth there" in path.message
 
 
-@pytest.mark.parametrize("dim", [2, 5])
-@pytest.mark.parametrize("kink", list(KINKS))
+@pytest.mark.parametrize(("kink", "dim"), [("valley", 5), ("sum", 2)])
 def test_auto_falls_back_at_kinks_and_says_so(kink: str, dim: int) -> None:
     landscape = from_function(lambda x: KINKS[kink](x) + x[2:].abs().sum(), dim=dim)
     ends = torch.zeros(2, dim, dtype=FLOAT64)

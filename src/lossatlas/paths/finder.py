@@ -154,12 +154,16 @@ class PathFinder(ABC):
             found[i] = result
         paths = [self._diagnose(landscape, result) for result in found]
         for at, i in enumerate(moving):
-            if paths[i].status == "not finite" and self.searches:
+            if self.searches and self._broken(paths[i]):
                 one = Ends(
                     todo.start[[at]], todo.end[[at]], None if guess is None else guess[[at]], (todo.numbers[at],)
                 )
                 paths[i] = self._again(landscape, one, paths[i])
         return paths
+
+    def _broken(self, path: Path) -> bool:
+        """Whether the loss is not finite on the path itself; a search may also stop because it is beside it."""
+        return not bool(path.loss.isfinite().all()) or (self.tolerance > 0 and path.refined_height is None)
 
     def _again(self, landscape: Landscape, ends: Ends, lost: Path) -> Path:
         """Search once more, from a curve on which the loss is finite."""
@@ -174,6 +178,8 @@ class PathFinder(ABC):
             costs[name] = costs.get(name, 0) + spent
         # The samples of the lost path are no part of this one, but they were evaluated.
         costs["values"] += values
+        if self._broken(path):
+            return replace(lost, evaluations=costs, message=f"{lost.message}; curved start {tried} led there, too")
         which = f"the first path ({lost.message}) was left for curved start {tried}"
         return replace(path, evaluations=costs, message=f"{which}: {path.message}")
 

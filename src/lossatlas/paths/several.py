@@ -68,11 +68,13 @@ def _told(seen: Scouted, relaxed: int, passes: int) -> str:
         return f"none of {starts} starts is finite"
     places = "at one place" if seen.places == 1 else f"at {seen.places} different places"
     lost = f" and {seen.lost} met places where the loss is not finite" if seen.lost else ""
-    over = "one pass" if passes == 1 else f"{passes} different passes"
-    ended = "the most promising was relaxed" if relaxed == 1 else f"{relaxed} were relaxed"
+    ended = "the most promising was relaxed to the end"
+    if relaxed > 1:
+        over = "one pass" if passes == 1 else f"{passes} different passes"
+        ended = f"{relaxed} were relaxed to the end, over {over}"
     return (
-        f"the lowest of {starts} starts, which crossed {places} after a short relaxation{lost}; {ended} to the end, "
-        f"over {over} (a lower one may exist)"
+        f"the lowest of {starts} starts, which crossed {places} after a short relaxation{lost}; {ended} "
+        "(a lower pass may exist)"
     )
 
 

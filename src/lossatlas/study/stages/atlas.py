@@ -26,7 +26,7 @@ class Atlases(Stage):
     """Connects all minima of a network."""
 
     kind = "atlas"
-    version = 1
+    version = 2
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One per network and stage of the configuration."""

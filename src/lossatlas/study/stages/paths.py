@@ -20,7 +20,7 @@ class Paths(Stage):
     """Finds paths."""
 
     kind = "paths"
-    version = 3
+    version = 4
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One per ensemble, stage of the configuration and weight set."""
