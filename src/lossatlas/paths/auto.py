@@ -78,6 +78,11 @@ class AutoPathFinder(PathFinder):
         name, _ = self.pick(landscape)
         return self._count(landscape, None) * self._made(name).expected_gradients(landscape)
 
+    def expected_evaluations(self, landscape: Landscape) -> tuple[float, float]:
+        """Those of the finder picked, for every start."""
+        values, gradients = self._made(self.pick(landscape)[0]).expected_evaluations(landscape)
+        return self._count(landscape, None) * values, self._count(landscape, None) * gradients
+
     def _count(self, landscape: Landscape, ends: Ends | None) -> int:
         if landscape.dim < 2:
             return 1  # on a line there is one way

@@ -118,6 +118,19 @@ def test_a_network_that_overflows_keeps_its_lowest_finite_curve() -> None:
     assert path.evaluations["gradients"] < 2000
 
 
+def test_what_is_expected_bounds_what_is_spent(small: tuple[Problem, Tensor]) -> None:
+    problem, weights = small
+    for finder in (
+        CurvePathFinder(basis="bezier", points=21, budget=40, tolerance=0),
+        FourierPathFinder(points=21, budget=40, tolerance=0, flat=1e-12),
+    ):
+        path = finder.find(problem.train, *weights[:2])
+        values, gradients = finder.expected_evaluations(problem.train)
+        assert path.status == "iteration limit"
+        assert path.evaluations["values"] == values == 12 * 21  # eleven looks and the samples of the path
+        assert path.evaluations["gradients"] == pytest.approx(gradients, rel=0.05)
+
+
 def test_no_curve_is_higher_than_the_best_that_was_looked_at(small: tuple[Problem, Tensor]) -> None:
     problem, weights = small
     # Steps far too long: the search only ever climbs, and must say so with the path that it began with.

@@ -11,7 +11,7 @@ from lossatlas.core.errors import ConfigurationError, InputError, nearest
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.curves.modes import Modes
 from lossatlas.paths.curves.smooth import SmoothSearch
-from lossatlas.paths.curves.stochastic import StochasticSearch
+from lossatlas.paths.curves.stochastic import LOOKS, StochasticSearch
 from lossatlas.paths.finder import Ends, PathFinder, Search
 
 __all__ = ["CurvePathFinder", "Strategy"]
@@ -110,11 +110,18 @@ class CurvePathFinder(PathFinder):
         """The budget."""
         return float(self.budget)
 
+    def expected_evaluations(self, landscape: Landscape) -> tuple[float, float]:
+        """Those of the diagnostics, and a network's looks at the whole data."""
+        values, gradients = super().expected_evaluations(landscape)
+        return values + (LOOKS * self.points if self._is_stochastic(landscape) else 0), gradients
+
+    def _is_stochastic(self, landscape: Landscape) -> bool:
+        return self.strategy == "network" or (self.strategy == "auto" and landscape.samples is not None)
+
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Relax all pairs together with the search that fits the landscape."""
         modes = Modes.of(self.basis, self.coefficients)
-        stochastic = self.strategy == "network" or (self.strategy == "auto" and landscape.samples is not None)
-        search = self._stochastic() if stochastic else self._smooth()
+        search = self._stochastic() if self._is_stochastic(landscape) else self._smooth()
         return [replace(found, method=self.label) for found in search.run(landscape, ends, modes)]
 
     def _stochastic(self) -> StochasticSearch:

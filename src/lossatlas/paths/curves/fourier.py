@@ -124,6 +124,12 @@ class FourierPathFinder(PathFinder):
             return self._converged().expected_gradients(landscape)
         return float(self._published().steps * self.points)
 
+    def expected_evaluations(self, landscape: Landscape) -> tuple[float, float]:
+        """Those of the chosen method."""
+        if self.method == "converged":
+            return self._converged().expected_evaluations(landscape)
+        return super().expected_evaluations(landscape)
+
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         """Relax all pairs with the chosen method."""
         if self.method == "converged":

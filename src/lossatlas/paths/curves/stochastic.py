@@ -16,11 +16,13 @@ from lossatlas.paths.curves.crowd import Crowd
 from lossatlas.paths.curves.modes import Modes
 from lossatlas.paths.finder import Ends, Search, Status
 
-__all__ = ["StochasticSearch"]
+__all__ = ["LOOKS", "StochasticSearch"]
 
 _BINS = 50  # places along a curve whose loss is remembered, so that high ones can be drawn more often
 _MEMORY = 0.3  # weight of a new loss in that memory
 _CHECKS = 10  # looks at the whole data during a search
+LOOKS = _CHECKS + 1
+"""Looks at the whole data, the one before the first step included."""
 
 
 @dataclass(frozen=True, kw_only=True)
