@@ -13,7 +13,7 @@ from torch import Tensor
 import lossatlas as la
 from lossatlas.core.errors import ConfigurationError, InputError
 from lossatlas.paths import finders
-from lossatlas.study.config import make_finder
+from lossatlas.study.checks import make_finder
 
 EVERY = pytest.mark.parametrize("name", list(finders))
 
