@@ -96,14 +96,15 @@ def test_residuals_are_true_and_flags_follow_them():
 def test_float32_reaches_what_its_products_allow():
     landscape, network, data = perceptron(12, dtype=torch.float32)
     x = points(landscape, 2, scale=0.5)
-    found = eigenvalues(landscape, x, k=3)
+    hessian = HessianOperator(landscape, x, dtype=torch.float32)
+    found = eigenvalues(hessian, k=3)
     assert found.values.dtype == torch.float64
     assert bool(found.converged.all())
     for row in range(2):
         truth = torch.linalg.eigvalsh(dense_hessian(network.double(), landscape, data, x[row])).flip(0)[:3]
         assert torch.allclose(found.values[row], truth, rtol=1e-5)
         network.float()
-    strict = eigenvalues(landscape, x, k=3, tolerance=1e-12, max_products=200)
+    strict = eigenvalues(hessian, k=3, tolerance=1e-12, max_products=200)
     assert not bool(strict.converged.any())
 
 

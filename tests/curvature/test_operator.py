@@ -96,11 +96,43 @@ def test_mini_batches_of_each_row_are_labelled_and_used():
 def test_float32_products_are_accumulated_in_float64(small):
     landscape, x, truth = small
     single = landscape.to(dtype=torch.float32)
-    hessian = HessianOperator(single, x.float())
+    hessian = HessianOperator(single, x.float(), dtype=torch.float32)
     v = torch.randn(3, landscape.dim, dtype=torch.float64)
     product = hessian @ v
     assert product.dtype == torch.float64
-    assert torch.allclose(product, torch.einsum("nij,nj->ni", truth, v), rtol=0, atol=1e-5)
+    expected = torch.einsum("nij,nj->ni", truth, v)
+    assert 1e-9 < float((product - expected).abs().max()) < 1e-5
+    assert hessian.method == "reverse over reverse in float32"
+    # By default in float64: points and data are rounded, products are not.
+    by_default = HessianOperator(single, x.float())
+    assert torch.equal(by_default @ v, HessianOperator(single.to(dtype=torch.float64), x.float().double()) @ v)
+    with pytest.raises(InputError, match="float32 or float64"):
+        HessianOperator(single, x.float(), dtype=torch.float16)
+
+
+def test_a_tiny_loss_needs_float64():
+    """Fitted to 1e-8, the slopes of float32 cross-entropy are differences of numbers next to 1."""
+    landscape, network, data = perceptron(dtype=torch.float32)
+    w = landscape._initial_point()
+    optimizer = torch.optim.LBFGS([w.requires_grad_()], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=0)
+
+    def closure() -> torch.Tensor:
+        loss, w.grad = landscape.value_and_grad(w.detach())
+        return loss
+
+    optimizer.step(closure)
+    w = w.detach()
+    assert float(landscape.value(w)) < 1e-6
+    truth = dense_hessian(network.double(), landscape, data, w)
+    network.float()
+    v = torch.linalg.eigh(truth)[1][:, -1:].T
+    errors = [
+        float(torch.linalg.vector_norm(HessianOperator(landscape, w, dtype=dtype) @ v[0] - truth @ v[0]))
+        / float(torch.linalg.vector_norm(truth @ v[0]))
+        for dtype in (torch.float32, torch.float64)
+    ]
+    assert errors[0] > 1e-5
+    assert errors[1] < 1e-9
 
 
 def test_scipy_takes_one_row(small):

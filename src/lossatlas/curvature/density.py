@@ -82,7 +82,7 @@ def spectral_density(
     tridiagonal T with eigenvalues θ_k and first components τ_k of its eigenvectors.
 
     Args:
-        landscape: any, or an operator.
+        landscape: any; products are in float64, whatever its type. Or an operator.
         w: points ``(*b, d)``; None beside an operator.
         probes: random vectors, at least 2; the same for all minima.
         steps: products for each probe and minimum, at most d.

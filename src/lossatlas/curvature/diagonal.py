@@ -62,7 +62,7 @@ def diagonal(
     the diagonal does not dominate.
 
     Args:
-        landscape: any, or an operator.
+        landscape: any; products are in float64, whatever its type. Or an operator.
         w: points ``(*b, d)``; None beside an operator.
         samples: probes, at least 2; each costs one product.
         sketch: dimension of Q, which costs twice as many products.

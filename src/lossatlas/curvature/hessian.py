@@ -46,9 +46,11 @@ class HessianOperator(CurvatureOperator):
         x: the points, ``(*b, d)``.
         method: ``"auto"``: the landscape's own products (double backward pass where there is one), or central
             differences where it has none; ``"differences"``: central differences of gradients.
+        dtype: floating type of the products. float64 by default whatever the landscape's own: at a training loss of
+            1e-8 float32 has lost the second digit of the Hessian. ``torch.float32`` is about twice as fast.
 
     Raises:
-        InputError: points that do not belong to the landscape, or an unknown method.
+        InputError: points that do not belong to the landscape, or an unknown method or type.
 
     Example:
         >>> from lossatlas import landscape
@@ -60,13 +62,22 @@ class HessianOperator(CurvatureOperator):
         ('no data', 1)
     """
 
-    def __init__(self, landscape: Landscape, x: Tensor, *, method: ProductMethod = "auto") -> None:
+    def __init__(
+        self,
+        landscape: Landscape,
+        x: Tensor,
+        *,
+        method: ProductMethod = "auto",
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         check_rows(x, landscape)
         if method not in ("auto", "differences"):
             raise InputError(f"expected method 'auto' or 'differences', got '{method}'")
-        super().__init__(landscape.dim, tuple(x.shape[:-1]), landscape.dtype, landscape.device)
-        self.landscape = landscape
-        self.x = x.detach()
+        if dtype not in (torch.float32, torch.float64):
+            raise InputError(f"expected dtype float32 or float64, got {dtype}")
+        super().__init__(landscape.dim, tuple(x.shape[:-1]), dtype, landscape.device)
+        self.landscape = landscape = landscape.to(dtype=dtype) if landscape.dtype != dtype else landscape
+        self.x = x.detach().to(dtype)
         self._wanted = method
         self._method = _DIFFERENCES
         self._at: HessianProducts | None = None
@@ -78,7 +89,7 @@ class HessianOperator(CurvatureOperator):
     @property
     def method(self) -> str:
         """How the last product was computed."""
-        return self._method
+        return self._method if self.dtype == torch.float64 else f"{self._method} in float32"
 
     @property
     def data(self) -> str:

@@ -72,7 +72,7 @@ def trace(
     results do not depend on which are estimated together, and their errors are not independent of each other.
 
     Args:
-        landscape: any, or an operator.
+        landscape: any; products are in float64, whatever its type. Or an operator.
         w: points ``(*b, d)``; None beside an operator.
         tolerance: standard error relative to the trace at which sampling stops.
         sketch: dimension of Q, which costs twice as many products.

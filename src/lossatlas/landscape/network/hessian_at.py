@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ from lossatlas.landscape.network.hessian import (
     plain_kernels,
 )
 from lossatlas.landscape.network.program import Program
+from lossatlas.landscape.network.sources import Source, map_tensors
 
-__all__ = ["HessianAt", "RowLoss"]
+__all__ = ["HessianAt", "RowLoss", "foretell_bytes"]
+
+# Samples of the two batches from which the memory of all is foretold.
+_PROBES = (8, 16)
 
 
 @dataclass(frozen=True)
@@ -130,13 +135,59 @@ class HessianAt:
     def _graphs(self, row: int) -> Iterator[_Graph]:
         loss = self._losses[row]
         for batch in loss.batches():
-            leaves = {
-                name: view.detach().requires_grad_() for name, view in self._program.spec.unflatten(loss.row).items()
-            }
-            ordered = tuple(leaves.values())
-            with torch.enable_grad():
-                value = self._program.loss_sum(leaves, loss.buffers, batch)
-                if not value.requires_grad:  # does not depend on the parameters
-                    continue
-                slopes = torch.autograd.grad(value, list(ordered), create_graph=True, allow_unused=True)
-            yield _Graph(ordered, slopes)
+            graph = _graph_of(self._program, loss.row, loss.buffers, batch)
+            if graph is not None:
+                yield graph
+
+
+def _graph_of(program: Program, row: Tensor, buffers: Mapping[str, Tensor], batch: Any) -> _Graph | None:
+    leaves = {name: view.detach().requires_grad_() for name, view in program.spec.unflatten(row).items()}
+    ordered = tuple(leaves.values())
+    with torch.enable_grad():
+        value = program.loss_sum(leaves, buffers, batch)
+        if not value.requires_grad:  # does not depend on the parameters
+            return None
+        return _Graph(ordered, torch.autograd.grad(value, list(ordered), create_graph=True, allow_unused=True))
+
+
+def _graph_bytes(program: Program, loss: RowLoss, batch: Any) -> int:
+    """Bytes that the graph of the gradient over a batch holds besides the batch itself and the weights."""
+    held: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        graph = _graph_of(program, loss.row, loss.buffers, batch)
+    del graph
+    given: list[Tensor] = [loss.row]
+    map_tensors(batch, lambda tensor: given.append(tensor) or tensor)  # type: ignore[func-returns-value]
+    for tensor in given:
+        held.pop(tensor.untyped_storage().data_ptr(), None)
+    return sum(held.values())
+
+
+def foretell_bytes(program: Program, loss: RowLoss, source: Source, samples: int) -> int:
+    """Bytes that the graph of the gradient over many samples would hold, by two small batches.
+
+    Args:
+        program: the model and loss.
+        loss: one row.
+        source: where to take the small batches.
+        samples: how many the forecast is for.
+
+    Returns:
+        A number of bytes; more than any machine has where the gradient has no graph.
+    """
+    few, more = (min(size, source.samples) for size in _PROBES)
+    try:
+        low, high = (
+            _graph_bytes(program, loss, source.take(torch.arange(size, device=loss.row.device))) for size in (few, more)
+        )
+    except (RuntimeError, NotImplementedError):  # a kernel without a second derivative
+        return sys.maxsize
+    # What does not grow with the batch, such as products of weights, is there once.
+    each = (high - low) / (more - few) if more > few else float(high)
+    return int(max(0.0, low - each * few) + each * samples)

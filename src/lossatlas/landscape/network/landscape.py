@@ -16,15 +16,12 @@ from lossatlas.core.randomness import preserved_random_state
 from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.hessian import hessian_vector_sum
-from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss
+from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
 from lossatlas.landscape.network.tuning import measure_numerics
 
 __all__ = ["NetworkLandscape"]
-
-# A kept graph of the gradient over what autograd keeps for the loss: 0.4 to 2.7 on the paper's networks.
-_GRAPH_COPIES = 3
 
 
 class NetworkLandscape:
@@ -253,12 +250,12 @@ class NetworkLandscape:
         """
         self._prepare(x)
         rows = take_rows(x, slice(0, x.shape[:-1].numel()))
-        keep = 0
-        if isinstance(self._evaluator.source, TensorSource):
-            # The graph holds what the backward pass keeps, and what its own backward pass needs besides.
-            per_row = _GRAPH_COPIES * self.samples * self.bytes_per_sample()
-            keep = (self._evaluator.budget or memory_budget(self.device)) // max(1, per_row)
         losses = list(self._row_losses(rows, self._slices(x)))
+        keep = 0
+        if losses and isinstance(self._evaluator.source, TensorSource):
+            budget = self._evaluator.budget or memory_budget(self.device)
+            each = foretell_bytes(self._evaluator.program, losses[0], self._evaluator.source, self.samples)
+            keep = budget // max(1, each)
         return HessianAt(self._evaluator.program, losses, divide=self._divisor, keep=keep, differences=differences)
 
     @property
