@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-PIECES = ["ensemble", "paths", "paths", "tables"]
+PIECES = ["ensemble", "paths", "paths", "claims", "tables"]
 
 
 def rows(text):
@@ -67,8 +67,8 @@ def test_a_changed_key_computes_only_what_depends_on_it(run, tmp_path, tiny, fin
     shutil.copytree(finished, out)
     outcome = run("study", "run", tiny, "--out", out, "--set", "paths.straight.options.points=5")
     assert outcome.status == 0
-    begun = re.findall(r"^\[\d/4\] (\w+)", outcome.out, re.MULTILINE)
-    assert begun == ["paths", "paths", "tables"]
+    begun = re.findall(r"^\[\d/5\] (\w+)", outcome.out, re.MULTILINE)
+    assert begun == ["paths", "paths", "claims", "tables"]
 
 
 # ------------------------------------------------------------------ folders
@@ -163,7 +163,7 @@ def test_a_report_of_half_a_study_says_what_is_missing(run, tmp_path, finished):
     for file in (out / "store").glob("paths-*"):
         file.unlink()
     outcome = run("study", "status", out)
-    assert [row[2] for row in rows(outcome.out)] == ["done", "to do", "to do", "done"]
+    assert [row[2] for row in rows(outcome.out)] == ["done", "to do", "to do", "done", "done"]
     assert run("report", out).status == 0
 
 
@@ -225,7 +225,7 @@ def test_too_little_memory(run, tiny, monkeypatch, error):
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("lossatlas.study.study.compute", fail)
+    monkeypatch.setattr("lossatlas.study.stages.ensembles.Ensembles.compute", fail)
     outcome = run("study", "run", tiny, "--out", "o")
     assert outcome.status == 1
     assert outcome.err == (
@@ -237,7 +237,7 @@ def test_ctrl_c_ends_with_130(run, tiny, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lossatlas.study.study.compute", stop)
+    monkeypatch.setattr("lossatlas.study.stages.ensembles.Ensembles.compute", stop)
     outcome = run("study", "run", tiny, "--out", "o")
     assert outcome.status == 130
     assert "the same command continues" in outcome.err

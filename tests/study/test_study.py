@@ -78,11 +78,12 @@ def test_a_second_run_computes_nothing_and_a_changed_one_only_what_changed(tmp_p
         "ensemble fcp sgd",
         "paths straight fcp lbfgs-gss train",
         "paths straight fcp sgd train",
+        "claims all",
         "tables all",
     ]
     assert run(tmp_path / "s", TINY) == []
     more = changed(optimizers={"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 3}})
-    assert run(tmp_path / "s", more) == ["ensemble fcp sgd", "paths straight fcp sgd train", "tables all"]
+    assert run(tmp_path / "s", more) == ["ensemble fcp sgd", "paths straight fcp sgd train", "claims all", "tables all"]
     assert run(tmp_path / "s", TINY) == []
 
 
@@ -130,7 +131,12 @@ def test_status_and_partial_results(tmp_path: Path) -> None:
     assert "paths straight fcp sgd train" in results.missing
     assert "tables all" in results.missing
     assert len(results.experiments) == 2
-    assert run(tmp_path, TINY) == ["paths straight fcp lbfgs-gss train", "paths straight fcp sgd train", "tables all"]
+    assert run(tmp_path, TINY) == [
+        "paths straight fcp lbfgs-gss train",
+        "paths straight fcp sgd train",
+        "claims all",
+        "tables all",
+    ]
 
 
 def test_numerics_are_fixed_before_the_first_step_and_reused(tmp_path: Path) -> None:
