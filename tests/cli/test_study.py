@@ -26,7 +26,7 @@ def test_a_tiny_study_from_nothing_to_report_and_again(run, tmp_path, tiny):
     dry = run("study", "run", tiny, "--out", out, "--dry-run")
     assert dry.status == 0
     assert [row[0] for row in rows(dry.out)] == PIECES
-    assert "0 of 4 pieces done" in dry.out
+    assert "0 of 5 pieces done" in dry.out
     assert not out.parent.exists()
 
     first = run("study", "run", tiny, "--out", out)
@@ -39,7 +39,7 @@ def test_a_tiny_study_from_nothing_to_report_and_again(run, tmp_path, tiny):
 
     status = run("study", "status", out)
     assert [row[2] for row in rows(status.out)] == ["done"] * 4
-    assert "4 of 4 pieces done" in status.out
+    assert "5 of 5 pieces done" in status.out
 
     stored = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (out / "store").iterdir()}
     tables = {p.name: p.read_bytes() for p in (out / "tables").iterdir()}
