@@ -11,7 +11,7 @@ import numpy as np
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import write_atomic
-from lossatlas.report.marks import Line, Mark, Points
+from lossatlas.report.marks import Histogram, Line, Mark, Points, VerticalLine
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "Figure", "LegendEntry", "Panel"]
 
 Scale: TypeAlias = Literal["linear", "log"]
+_LABELLED = (Line, Points, Histogram, VerticalLine)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class LegendEntry:
 
     label: str
     role: str
-    mark: Line | Points = field(compare=False)
+    mark: Line | Points | Histogram | VerticalLine = field(compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +147,11 @@ class Figure:
 
     @property
     def legend(self) -> tuple[LegendEntry, ...]:
-        """One entry per label of lines and points, in the order in which they first appear."""
+        """One entry per label of lines, points and histograms, in the order in which they first appear."""
         entries: dict[str, LegendEntry] = {}
         for panel in self.panels:
             for mark in panel.marks:
-                if isinstance(mark, Line | Points) and mark.label not in entries:
+                if isinstance(mark, _LABELLED) and mark.label not in entries:
                     entries[mark.label] = LegendEntry(mark.label, mark.role, mark)
         return tuple(entries.values())
 
