@@ -14,6 +14,7 @@ __all__ = [
     "network_name",
     "number",
     "optimizer_name",
+    "slugs",
     "spelled",
     "typeset",
 ]
@@ -117,6 +118,23 @@ def listing(items: Sequence[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def slugs(names: Sequence[str]) -> dict[str, str]:
+    """Names as parts of file names: small letters, digits and single hyphens, no two alike.
+
+    Example:
+        >>> slugs(["published", "λ = 10", "_10", ""])
+        {'published': 'published', 'λ = 10': '10', '_10': '10-2', '': 'unnamed'}
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
+        number = 1
+        while (slug := plain if number == 1 else f"{plain}-{number}") in found.values():
+            number += 1
+        found[name] = slug
+    return found
 
 
 def duration(seconds: float) -> str:
