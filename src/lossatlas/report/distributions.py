@@ -51,8 +51,8 @@ def spread(count: int, position: int) -> Array:
         [1.75, 2.059, 1.868]
     """
     offsets = (np.arange(count) * 0.6180339887498949) % 1.0 - 0.5
-    away: Array = 0.5 * offsets if count > 1 else np.zeros(count)
-    return position + away
+    found: Array = np.asarray(position + (0.5 if count > 1 else 0.0) * offsets, dtype=np.float64)
+    return found
 
 
 def distribution_panel(
@@ -63,6 +63,7 @@ def distribution_panel(
     *,
     counted: str,
     lines: Sequence[VerticalLine] = (),
+    zero: bool = False,
 ) -> Panel | None:
     """Draw the values of several sets over each other.
 
@@ -73,6 +74,7 @@ def distribution_panel(
         unit: its unit.
         counted: what is counted, such as ``"Paths"``.
         lines: further values of the horizontal axis.
+        zero: the horizontal axis begins at zero.
 
     Returns:
         Histograms with common edges where every set has :data:`FEW` values or more, else a row of points for each set;
@@ -88,7 +90,7 @@ def distribution_panel(
         return None
     values = np.array([value for sample in samples for value in sample.values] + [line.at for line in lines])
     log = bool(values.min() > 0 and values.max() > _DECADES * values.min())
-    x = Axis(quantity, unit, "log" if log else "linear")
+    x = Axis(quantity, unit, "log" if log and not zero else "linear", zero=zero)
     marks: list[Mark] = []
     if min(len(sample.values) for sample in samples) < FEW:
         for row, s in enumerate(samples):
@@ -96,6 +98,6 @@ def distribution_panel(
             marker = "diamond" if s.dashed else marker_of(s.role)
             marks.append(Points(s.values, at, s.label, s.role, marker, s.members))
         return Panel(title, x, Axis("Set", "", categories=tuple(s.row for s in samples)), (*lines, *marks))
-    edges = common_edges([sample.values for sample in samples], log=log)
+    edges = common_edges([sample.values for sample in samples], log=x.scale == "log")
     marks += [Histogram(s.values, edges, s.label, s.role, s.members, s.dashed) for s in samples]
-    return Panel(title, x, Axis(counted, "count"), (*marks, *lines))
+    return Panel(title, x, Axis(counted, "count", zero=True), (*marks, *lines))

@@ -32,6 +32,7 @@ class Axis:
         scale: ``"linear"`` or ``"log"``.
         categories: names of the positions 0, 1, ... where the axis counts things instead of measuring; a position
             without a name, ``""``, has no tick.
+        zero: it begins at zero, for sizes that are compared with each other.
 
     Raises:
         InputError: the label is empty.
@@ -45,12 +46,15 @@ class Axis:
     unit: str
     scale: Scale = "linear"
     categories: tuple[str, ...] = ()
+    zero: bool = False
 
     def __post_init__(self) -> None:
         if not self.label.strip():
             raise InputError("expected an axis with a label, got an empty one: say what is measured")
         if self.scale not in ("linear", "log"):
             raise InputError(f"expected the scale 'linear' or 'log' for axis '{self.label}', got '{self.scale}'")
+        if self.zero and self.scale == "log":
+            raise InputError(f"expected a linear axis '{self.label}' to begin at zero, got a logarithmic one")
 
     @property
     def text(self) -> str:

@@ -122,6 +122,8 @@ def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
     axes.set(**{f"{which}label": axis.text})
     if axis.scale == "log":
         axes.set(**{f"{which}scale": "log"})
+    if axis.zero:
+        axes.set(**{f"{which}lim": (0, None)})
 
 
 def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
@@ -131,8 +133,7 @@ def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
     _set_axis(axes, "x", panel.x)
     _set_axis(axes, "y", panel.y)
     if any(isinstance(mark, Histogram) for mark in panel.marks):
-        # Counts start at zero, and there are no halves of them.
-        axes.set_ylim(bottom=0)
+        # There are no halves of counts.
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.equal:
         axes.set_aspect("equal", adjustable="box")

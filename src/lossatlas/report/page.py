@@ -86,6 +86,7 @@ def _panel_height(figure: Figure) -> str:
 def _unbroken(text: str) -> Markup:
     """Keep names and numbers with units on one line."""
     escaped = re.sub(r"(?<=\d) (?=(?:s|min|h|%)(?!\w))", "\u00a0", str(escape(text)))
+    escaped = re.sub(r"\b(\w+²?) ([=−]) (?=[\w−])", "\\1\u00a0\\2\u00a0", escaped)
     return Markup(re.sub(r"\b[A-Z]-[A-Z]+(?:-[A-Z]+)*\b", r'<span class="nowrap">\g<0></span>', escaped))
 
 

@@ -38,6 +38,15 @@ def _log_ticks(values: list[Array]) -> dict[str, object]:
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [number(tick, 2) for tick in ticks]}
 
 
+def _roomy(values: list[Array], axis: Axis) -> list[float]:
+    """Range of an axis with room at its ends: Plotly leaves none beside lines, and cuts the outline of a histogram."""
+    every = np.concatenate(values)
+    ends = np.array([0.0 if axis.zero else every.min(), every.max()])
+    low, high = (np.log10(ends) if axis.scale == "log" else ends).tolist()
+    room = 0.03 * (high - low)
+    return [low if axis.zero else low - room, high + room]
+
+
 def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
     values = [np.asarray(getattr(mark, letter)) for mark in panel.marks]
     layout: dict[str, object] = {
@@ -55,10 +64,14 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
     }
     if axis.scale == "log":
         layout |= _log_ticks(values)
+    if axis.zero:
+        layout["rangemode"] = "tozero"
     counts = [mark.counts.max() for mark in panel.marks if isinstance(mark, Histogram)]
-    if counts and letter == "y":
-        # Counts start at zero, and there are no halves of them.
-        layout |= {"rangemode": "tozero"} | ({"dtick": 1} if max(counts) <= 5 else {})
+    if counts and letter == "y" and max(counts) <= 5:
+        # There are no halves of them.
+        layout["dtick"] = 1
+    elif counts and letter == "x":
+        layout["range"] = _roomy(values, axis)
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
         named = [(position, name) for position, name in enumerate(axis.categories) if name]

@@ -44,12 +44,16 @@ def optimizer_name(name: str) -> str:
 
 
 def cell_name(column: str, text: str) -> str:
-    """Text of a table's cell for people: names in the columns ``network``, ``optimizer`` and ``weight_set``.
+    """Text of a table's cell for people: names in columns such as ``network`` and ``first`` (of two sets).
 
     Example:
         >>> cell_name("optimizer", "lbfgs-gss"), cell_name("weight_set", "test"), cell_name("status", "diverged")
         ('L-BFGS-GSS', 'early-stopped', 'diverged')
     """
+    if column in {"first", "second"} and " " in text:
+        # A set: optimizer and weight set.
+        optimizer, _, weight_set = text.rpartition(" ")
+        return f"{optimizer_name(optimizer)}, {_WEIGHT_SETS.get(weight_set, weight_set)}"
     names = {"network": _NETWORKS, "optimizer": _OPTIMIZERS, "weight_set": _WEIGHT_SETS}
     return names.get(column, {}).get(text, text)
 

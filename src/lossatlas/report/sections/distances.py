@@ -34,7 +34,7 @@ def _panel(one: Compared) -> Panel | None:
         VerticalLine(origin.centroid_distance, "centroids", "pass", dotted=True),
     )
     return distribution_panel(
-        one.title, tuple(_samples(one)), "|w − w̄|", "units of the weights", counted="Minima", lines=lines
+        one.title, tuple(_samples(one)), "|w − w̄|", "units of the weights", counted="Minima", lines=lines, zero=True
     )
 
 

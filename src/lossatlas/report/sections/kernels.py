@@ -12,7 +12,7 @@ from lossatlas.report.comparisons import KINDS, Compared, compared, set_label
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Mark, Points
 from lossatlas.report.palette import marker_of
-from lossatlas.report.wording import number
+from lossatlas.report.wording import listing, number
 from lossatlas.study.results import StudyResults
 
 __all__ = ["build", "kernel_panel"]
@@ -73,16 +73,22 @@ def _scores(members: list[Compared]) -> str:
     )
 
 
+def _of_rbf(members: list[Compared]) -> list[tuple[Compared, KernelPCA]]:
+    return [(one, pca) for one in members for pca, _ in one.pair.components if pca.kernel.name == "rbf"]
+
+
 def _rbf(kind: str, members: list[Compared]) -> Figure | None:
     panels = _panels(members, rbf=True)
     if not panels:
         return None
-    kernels = [(pca.kernel.gamma or 0.0) * pca.dim for one in members for pca, _ in one.pair.components]
+    kernels = [(pca.kernel.gamma or 0.0) * pca.dim for _, pca in _of_rbf(members)]
     width = "2σ² = number of parameters" if np.allclose(kernels, 1.0) else "2σ² = 1/γ"
+    radial = [f"{one.title} {number(float(pca.radial[0]))}" for one, pca in _of_rbf(members)]
     caption = (
         f"Each point is one minimum in the first two principal components of the kernel exp(−|x − y|²/2σ²), {width}; "
         "axes give their shares of the variance. "
-        "Component 1 points away from the common mean: sets that part along it lie at different distances from it. "
+        f"Rank correlation of component 1 with the distance from the common mean: {listing(radial)}. Where it is near "
+        "1, sets that part along component 1 lie in shells of different radius; where not, they differ in direction. "
         f"{_scores(members)}"
     )
     title = f"Kernel PCA with the RBF kernel, {KINDS[kind]}"
