@@ -68,14 +68,21 @@ class Histogram:
         return np.bincount(np.minimum(bins, edges.size - 2), minlength=edges.size - 1)
 
     @property
+    def _filled(self) -> slice:
+        """Bins from the first that is not empty to the last: beyond, an outline would only hide the axis."""
+        filled = np.flatnonzero(self.counts)
+        return slice(int(filled[0]), int(filled[-1]) + 1)
+
+    @property
     def x(self) -> Array:
-        """Corners of the outline, ``(2k + 2,)``."""
-        return np.repeat(np.asarray(self.edges), 2)
+        """Corners of the outline, ``(2m + 2,)``, over the m bins from the first that is not empty to the last."""
+        filled = self._filled
+        return np.repeat(np.asarray(self.edges)[filled.start : filled.stop + 1], 2)
 
     @property
     def y(self) -> Array:
-        """Heights of the corners, ``(2k + 2,)``, from zero to zero."""
-        return np.concatenate([[0.0], np.repeat(self.counts.astype(np.float64), 2), [0.0]])
+        """Heights of the corners, ``(2m + 2,)``, from zero to zero."""
+        return np.concatenate([[0.0], np.repeat(self.counts[self._filled].astype(np.float64), 2), [0.0]])
 
 
 def common_edges(sets: Sequence[Values], *, log: bool = False) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -112,7 +112,7 @@ def _draw_heatmap(axes: Axes, mark: Heatmap, canvas: Canvas) -> None:
     canvas.colorbar(drawn, ax=axes, label=mark.text)
 
 
-def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
+def _set_axis(axes: Axes, which: Literal["x", "y"], axis: Axis) -> None:
     if axis.categories:
         named = [(position, name) for position, name in enumerate(axis.categories) if name]
         axes.set(**{f"{which}ticks": [k for k, _ in named], f"{which}ticklabels": [name for _, name in named]})
@@ -122,6 +122,9 @@ def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
     axes.set(**{f"{which}label": axis.text})
     if axis.scale == "log":
         axes.set(**{f"{which}scale": "log"})
+    elif not axis.categories:
+        # Long numbers side by side need room.
+        axes.locator_params(axis=which, nbins=6 if which == "x" else 8)
     if axis.zero:
         axes.set(**{f"{which}lim": (0, None)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 
 import numpy as np
 import plotly.graph_objects as go
@@ -157,6 +158,13 @@ def _compact(values: object) -> object:
     return values.astype(np.int16) if whole else values.astype(np.float32)
 
 
+def _pack_names(trace: go.Scatter | go.Contour | go.Heatmap) -> None:
+    """Store the name of a line once instead of at each of its points; the page's script unpacks it."""
+    if isinstance(trace, go.Scatter) and trace.mode == "lines" and trace.text is not None:
+        runs = [[name, len(list(points))] for name, points in groupby(trace.text)]
+        trace.text, trace.customdata = None, runs
+
+
 def panel_json(figure: Figure, index: int) -> str:
     """One panel as the JSON that Plotly's script draws.
 
@@ -174,6 +182,7 @@ def panel_json(figure: Figure, index: int) -> str:
             # Plotly keeps what it has when the new values are equal, whatever their type.
             trace[name] = None
             trace[name] = _compact(values)
+        _pack_names(trace)
     canvas.update_layout(showlegend=False, template=None)
     text: str = canvas.to_json()
     return text

@@ -18,9 +18,11 @@ from lossatlas.report.wording import optimizer_name
 from lossatlas.study.results import Experiment, Pair
 
 __all__ = [
+    "DRAWN_PAIRS",
     "SET_NAMES",
     "barrier_panel",
     "comparison_panel",
+    "drawn_note",
     "linear_pairs",
     "loss_axis",
     "pair_name",
@@ -32,6 +34,12 @@ __all__ = [
 
 SET_NAMES: Mapping[str, str] = {"train": "training set", "test": "early-stopped set"}
 """What the weight sets are called in figures."""
+
+DRAWN_PAIRS = 12
+"""Paths drawn of one set; more are a blot in which nothing can be seen, and make the page heavy."""
+
+# More solid lines than these hide each other.
+_BOLD = 8
 
 
 def path_axis() -> Axis:
@@ -55,6 +63,21 @@ def searched(experiment: Experiment, weight_set: str) -> dict[str, tuple[Pair, .
 
 def _finite(experiment: Experiment, weight_set: str) -> list[Pair]:
     return [pair for pair in experiment.pairs.get(weight_set, ()) if bool(pair.path.loss.isfinite().all())]
+
+
+def _drawn(pairs: Sequence[Pair]) -> list[Pair]:
+    """All pairs, or evenly spaced ones: which is nobody's choice."""
+    if len(pairs) <= DRAWN_PAIRS:
+        return list(pairs)
+    return [pairs[int(k)] for k in np.linspace(0, len(pairs) - 1, DRAWN_PAIRS).round()]
+
+
+def drawn_note(sizes: Iterable[int]) -> str:
+    """What a caption says where some sets have more pairs than are drawn; empty where none has."""
+    most = max(sizes, default=0)
+    return (
+        f" Of sets with more than {DRAWN_PAIRS} pairs (up to {most}), so many are drawn." if most > DRAWN_PAIRS else ""
+    )
 
 
 def pair_name(experiment: Experiment, pair: Pair) -> str:
@@ -84,7 +107,7 @@ def profile_panel(experiments: Sequence[Experiment], weight_set: str, title: str
     marks: list[Mark] = []
     paths: list[Path] = []
     for experiment in experiments:
-        for pair in linear_pairs(experiment, weight_set):
+        for pair in _drawn(linear_pairs(experiment, weight_set)):
             paths.append(pair.path)
             name = optimizer_name(experiment.optimizer)
             member = pair_name(experiment, pair)
@@ -111,9 +134,12 @@ def comparison_panel(experiments: Sequence[Experiment], weight_set: str, stage: 
     for experiment in experiments:
         role, name = experiment.optimizer, optimizer_name(experiment.optimizer)
         straight = {(pair.first, pair.second): pair for pair in linear_pairs(experiment, weight_set)}
-        for pair in searched(experiment, weight_set).get(stage, ()):
+        chosen = _drawn(searched(experiment, weight_set).get(stage, ()))
+        faint = len(chosen) > _BOLD
+        found: list[Mark] = []
+        for pair in chosen:
             member = pair_name(experiment, pair)
-            marks.append(Line(share(pair.path), pair.path.loss, name, role, member=member))
+            found.append(Line(share(pair.path), pair.path.loss, name, role, member=member, faint=faint))
             drawn.append(pair.path)
             line = straight.get((pair.first, pair.second))
             if line is not None:
@@ -122,6 +148,8 @@ def comparison_panel(experiments: Sequence[Experiment], weight_set: str, stage: 
                     Line(share(line.path), line.path.loss, label, role, member=member, dashed=True, faint=True)
                 )
                 drawn.append(line.path)
+        # Lines of one label side by side become one trace, and those found lie in front.
+        marks += found
     if not marks:
         return None
     axis = Axis("Share of the path's length", "0 start, 1 end")

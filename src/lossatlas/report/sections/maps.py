@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from lossatlas.report.blocks import Block, Prose, Section
@@ -73,7 +75,8 @@ def _drawn(one: Map, name: str) -> Figure | None:
     assert points is not None
     ends = {"start": points[0], "end": points[-1]}
     title = f"Paths on {one.landscape}, and the loss along each"
-    return map_figure(one.surface, drawable, ends, title=title, name=name, quantity="Loss")
+    figure = map_figure(one.surface, drawable, ends, title=title, name=name, point_label="ends", quantity="Loss")
+    return replace(figure, caption=f"{figure.caption} The lower its highest point, the lower the pass a path takes.")
 
 
 def build(results: StudyResults) -> Section | None:
