@@ -75,9 +75,7 @@ def _drawn(pairs: Sequence[Pair]) -> list[Pair]:
 def drawn_note(sizes: Iterable[int]) -> str:
     """What a caption says where some sets have more pairs than are drawn; empty where none has."""
     most = max(sizes, default=0)
-    return (
-        f" Of sets with more than {DRAWN_PAIRS} pairs (up to {most}), so many are drawn." if most > DRAWN_PAIRS else ""
-    )
+    return f" Of sets with more, {DRAWN_PAIRS} pairs are drawn (the largest has {most})." if most > DRAWN_PAIRS else ""
 
 
 def pair_name(experiment: Experiment, pair: Pair) -> str:

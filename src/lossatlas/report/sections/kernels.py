@@ -50,8 +50,9 @@ def kernel_panel(one: Compared, pca: KernelPCA, title: str, *, plain: bool = Fal
 
 
 def _title(one: Compared, kernel: str, separation: Separation, *, named: bool) -> str:
-    words = f", {_NAMES.get(kernel, kernel)}" if named else ""
-    return f"{one.title}{words}: separation {separation.score:.2f}, p = {number(separation.p_value)}"
+    score, p = f"{separation.score:.2f}", f"p = {number(separation.p_value)}"
+    # Short, where three panels stand side by side.
+    return f"{one.title}, {_NAMES[kernel]}: {score} ({p})" if named else f"{one.title}: separation {score}, {p}"
 
 
 def _panels(members: list[Compared], *, rbf: bool) -> list[Panel]:
@@ -88,7 +89,7 @@ def _rbf(kind: str, members: list[Compared]) -> Figure | None:
         f"Each point is one minimum in the first two principal components of the kernel exp(−|x − y|²/2σ²), {width}; "
         "axes give their shares of the variance. "
         f"Rank correlation of component 1 with the distance from the common mean: {listing(radial)}. Where it is near "
-        "1, sets that part along component 1 lie in shells of different radius; where not, they differ in direction. "
+        "1, sets that part along component 1 lie in shells of different radius. "
         f"{_scores(members)}"
     )
     title = f"Kernel PCA with the RBF kernel, {KINDS[kind]}"
