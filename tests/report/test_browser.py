@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from paper_results import complete
 
 from lossatlas import landscape
 from lossatlas.report import write, write_connection
@@ -361,6 +362,25 @@ def test_unfinished_study(browser: Chromium, tmp_path: Path, make_results: Calla
     page.write_text(render_page("Loss landscapes: unfinished", "A part of the study.", build_sections(results)))
     browser.open(page, 390)
     check(browser.evaluate(PROBE), 390, plots=5)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_papers_figures(
+    browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults], width: int
+) -> None:
+    results = complete(make_results(tmp_path, [("fcp", "lbfgs-gss"), ("fcp", "sgd"), ("lenet", "sgd")]))
+    page = tmp_path / "report.html"
+    page.write_text(render_page("Loss landscapes: all figures", "Everything.", build_sections(results)))
+    browser.open(page, width)
+    seen = browser.evaluate(PROBE)
+    panels = sum(len(figure.panels) for section in build_sections(results) for figure in section.figures)
+    check(seen, width, plots=panels)
+    assert browser.requests == [page.as_uri()]
+    # Lines keep the names that travel beside their numbers.
+    named = "document.querySelector('#figure-passes .plot').data.map((trace) => [trace.text.length, trace.x.length])"
+    lengths = browser.evaluate(named)
+    assert lengths
+    assert all(names == points > 0 for names, points in lengths)
 
 
 def test_study_without_results(browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults]) -> None:

@@ -88,7 +88,7 @@ def test_long_curves_keep_their_ends(ensemble: Ensemble) -> None:
     panel = curve_panel([dataclasses.replace(ensemble, curves=curves)], "train_loss", "t")
     assert panel is not None
     x = np.asarray(panel.marks[0].x)
-    assert (x[0], x[-1], x.size) == (0, 5000, 300)
+    assert (x[0], x[-1], x.size) == (0, 5000, 200)
 
 
 def test_unit_of_the_loss(ensemble: Ensemble) -> None:

@@ -233,6 +233,6 @@ def test_large_study_stays_below_ten_megabytes(make_results: Callable[..., Study
     large = tuple(dataclasses.replace(e, ensemble=grow(e.ensemble)) for e in results.experiments)
     section = curves.build(dataclasses.replace(results, experiments=large))
     assert section is not None
-    assert "300 evenly spaced steps" in section.figures[0].caption
+    assert "200 evenly spaced steps" in section.figures[0].caption
     # Next to these curves, 300 pairs for each of the 16 weight sets weigh about 2.5 MB.
     assert len(render_page("t", "s", [section])) < 7_500_000

@@ -2,7 +2,7 @@
 
 from lossatlas.report.connecting import write_connection
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Contour, Heatmap, Line, Points
+from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Points, VerticalLine
 from lossatlas.report.plot import plot
 from lossatlas.report.routes import map_figure
 from lossatlas.report.write import write
@@ -12,9 +12,11 @@ __all__ = [
     "Contour",
     "Figure",
     "Heatmap",
+    "Histogram",
     "Line",
     "Panel",
     "Points",
+    "VerticalLine",
     "map_figure",
     "plot",
     "write",

@@ -16,7 +16,7 @@ from lossatlas.report.wording import optimizer_name
 __all__ = ["DRAWN_STEPS", "curve_panel", "loss_unit", "time_axis"]
 
 # More points per curve than a screen has pixels across a panel only make the page heavy.
-DRAWN_STEPS = 300
+DRAWN_STEPS = 200
 
 
 def loss_unit(ensemble: Ensemble) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import write_atomic
-from lossatlas.report.marks import Line, Mark, Points
+from lossatlas.report.marks import Histogram, Line, Mark, Points, VerticalLine
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "Figure", "LegendEntry", "Panel"]
 
 Scale: TypeAlias = Literal["linear", "log"]
+_LABELLED = (Line, Points, Histogram, VerticalLine)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Axis:
         scale: ``"linear"`` or ``"log"``.
         categories: names of the positions 0, 1, ... where the axis counts things instead of measuring; a position
             without a name, ``""``, has no tick.
+        zero: it begins at zero, for sizes that are compared with each other.
 
     Raises:
         InputError: the label is empty.
@@ -44,12 +46,15 @@ class Axis:
     unit: str
     scale: Scale = "linear"
     categories: tuple[str, ...] = ()
+    zero: bool = False
 
     def __post_init__(self) -> None:
         if not self.label.strip():
             raise InputError("expected an axis with a label, got an empty one: say what is measured")
         if self.scale not in ("linear", "log"):
             raise InputError(f"expected the scale 'linear' or 'log' for axis '{self.label}', got '{self.scale}'")
+        if self.zero and self.scale == "log":
+            raise InputError(f"expected a linear axis '{self.label}' to begin at zero, got a logarithmic one")
 
     @property
     def text(self) -> str:
@@ -98,7 +103,7 @@ class LegendEntry:
 
     label: str
     role: str
-    mark: Line | Points = field(compare=False)
+    mark: Line | Points | Histogram | VerticalLine = field(compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +151,11 @@ class Figure:
 
     @property
     def legend(self) -> tuple[LegendEntry, ...]:
-        """One entry per label of lines and points, in the order in which they first appear."""
+        """One entry per label of lines, points and histograms, in the order in which they first appear."""
         entries: dict[str, LegendEntry] = {}
         for panel in self.panels:
             for mark in panel.marks:
-                if isinstance(mark, Line | Points) and mark.label not in entries:
+                if isinstance(mark, _LABELLED) and mark.label not in entries:
                     entries[mark.label] = LegendEntry(mark.label, mark.role, mark)
         return tuple(entries.values())
 

@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
 from lossatlas.report.figure import Figure
-from lossatlas.report.marks import Heatmap, Line, Mark
+from lossatlas.report.marks import Heatmap, Histogram, Mark, Points, VerticalLine
 
 __all__ = ["figure_csv"]
 
+_Row: TypeAlias = tuple[str, dict[str, float]]
 
-def _rows(mark: Mark) -> Iterator[tuple[str, float, float, float | None]]:
-    """Yield series, x, y and z of every number in a mark."""
-    x, y = np.asarray(mark.x), np.asarray(mark.y)
+
+def _rows(mark: Mark) -> Iterator[_Row]:
+    """Yield the series and the numbers by column of everything in a mark."""
     if isinstance(mark, Heatmap):
-        for value, row in zip(y.tolist(), np.asarray(mark.z).tolist(), strict=True):
-            for position, z in zip(x.tolist(), row, strict=True):
-                yield mark.label, position, value, z
-        return
-    members = (mark.member,) * x.size if isinstance(mark, Line) else mark.members or ("",) * x.size
-    for a, b, member in zip(x.tolist(), y.tolist(), members, strict=True):
-        yield f"{mark.label}: {member}" if member else mark.label, a, b, None
+        yield from _grid(mark)
+    elif isinstance(mark, Histogram):
+        yield from _histogram(mark)
+    elif isinstance(mark, VerticalLine):
+        yield mark.label, {"x": mark.at}
+    else:
+        x, y = np.asarray(mark.x), np.asarray(mark.y)
+        members = mark.members or ("",) * x.size if isinstance(mark, Points) else (mark.member,) * x.size
+        for a, b, member in zip(x.tolist(), y.tolist(), members, strict=True):
+            yield f"{mark.label}: {member}" if member else mark.label, {"x": a, "y": b}
+
+
+def _grid(mark: Heatmap) -> Iterator[_Row]:
+    for y, row in zip(np.asarray(mark.y).tolist(), np.asarray(mark.z).tolist(), strict=True):
+        for x, z in zip(np.asarray(mark.x).tolist(), row, strict=True):
+            yield mark.label, {"x": x, "y": y, "z": z}
+
+
+def _histogram(mark: Histogram) -> Iterator[_Row]:
+    edges, values = np.asarray(mark.edges).tolist(), np.asarray(mark.values).tolist()
+    for low, high, count in zip(edges[:-1], edges[1:], mark.counts.tolist(), strict=True):
+        yield mark.label, {"x": low, "x_end": high, "y": count}
+    for value, member in zip(values, mark.members or ("one value",) * len(values), strict=True):
+        yield f"{mark.label}: {member}", {"x": value}
 
 
 def figure_csv(figure: Figure) -> str:
@@ -34,16 +54,20 @@ def figure_csv(figure: Figure) -> str:
         figure: any figure.
 
     Returns:
-        CSV with the columns panel, series, x, y, and z where a panel shows a grid. Floats are the shortest text
+        CSV with the columns panel, series, x, y, and z where a panel shows a grid. A histogram gives a line for every
+        bin, from x to x_end with the count in y, then one for every value, with it in x. Floats are the shortest text
         that reads back to the same bits; NaN (a gap) is an empty cell.
     """
-    grids = any(isinstance(mark, Heatmap) for panel in figure.panels for mark in panel.marks)
+    marks = [mark for panel in figure.panels for mark in panel.marks]
+    columns = ["x", "y"]
+    columns += ["z"] if any(isinstance(mark, Heatmap) for mark in marks) else []
+    columns += ["x_end"] if any(isinstance(mark, Histogram) for mark in marks) else []
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["panel", "series", "x", "y", "z"][: 5 if grids else 4])
+    writer.writerow(["panel", "series", *columns])
     for panel in figure.panels:
         for mark in panel.marks:
-            for series, *numbers in _rows(mark):
-                cells = ["" if number is None or np.isnan(number) else number for number in numbers]
-                writer.writerow([panel.title, series, *cells][: 5 if grids else 4])
+            for series, numbers in _rows(mark):
+                cells = [numbers.get(column, math.nan) for column in columns]
+                writer.writerow([panel.title, series, *("" if math.isnan(cell) else cell for cell in cells)])
     return stream.getvalue()

@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from lossatlas.core.errors import InputError
+from lossatlas.report.histogram import Histogram
+from lossatlas.report.mark_values import Array, Values, checked, freeze, same_length
 
-__all__ = ["Contour", "Heatmap", "Line", "Mark", "Marker", "Points", "Values"]
-
-Array: TypeAlias = NDArray[np.float64]
-Values: TypeAlias = Sequence[float] | NDArray[np.floating] | NDArray[np.integer] | Tensor
-"""Numbers as a list, numpy array or tensor; marks keep them as read-only float64 arrays."""
+__all__ = [
+    "Array",
+    "Contour",
+    "Heatmap",
+    "Histogram",
+    "Line",
+    "Mark",
+    "Marker",
+    "Points",
+    "Values",
+    "VerticalLine",
+]
 
 # Steps between contour lines, at most.
 _LINES = 20
 
 Marker: TypeAlias = Literal["circle", "diamond", "square", "triangle", "tick"]
-
-
-def _array(values: Values, what: str, *, ndim: int = 1, gaps: bool = False) -> Array:
-    raw = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-    array = np.array(raw, dtype=np.float64)
-    if array.ndim != ndim or array.size == 0:
-        raise InputError(f"expected {what} as a non-empty array with {ndim} axes, got shape {array.shape}")
-    if np.isinf(array).any() or (np.isnan(array).any() and not gaps):
-        allowed = "finite numbers or NaN (a gap)" if gaps else "finite numbers"
-        raise InputError(f"expected {allowed} in {what}, got {'infinity' if np.isinf(array).any() else 'NaN'}")
-    if not np.isfinite(array).any():
-        raise InputError(f"expected at least one number in {what}, got only NaN: leave the mark out")
-    array.flags.writeable = False
-    return array
-
-
-def _freeze(mark: object, **arrays: Array) -> None:
-    for name, array in arrays.items():
-        object.__setattr__(mark, name, array)
-
-
-def _same_length(x: Array, y: Array, label: str) -> None:
-    if x.shape != y.shape:
-        raise InputError(f"expected as many x as y in '{label}', got {x.size} and {y.size}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +56,9 @@ class Line:
     faint: bool = False
 
     def __post_init__(self) -> None:
-        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'", gaps=True)
-        _same_length(x, y, self.label)
-        _freeze(self, x=x, y=y)
+        x, y = checked(self.x, f"x of '{self.label}'"), checked(self.y, f"y of '{self.label}'", gaps=True)
+        same_length(x, y, self.label)
+        freeze(self, x=x, y=y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +87,48 @@ class Points:
     named: bool = False
 
     def __post_init__(self) -> None:
-        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'", gaps=True)
-        _same_length(x, y, self.label)
+        x, y = checked(self.x, f"x of '{self.label}'"), checked(self.y, f"y of '{self.label}'", gaps=True)
+        same_length(x, y, self.label)
         if self.members and len(self.members) != x.size:
             raise InputError(f"expected {x.size} names of points in '{self.label}', got {len(self.members)}")
-        _freeze(self, x=x, y=y)
+        freeze(self, x=x, y=y)
+
+
+@dataclass(frozen=True, eq=False)
+class VerticalLine:
+    """A value of the horizontal axis, marked over the whole height of a panel.
+
+    Args:
+        at: where.
+        label: its entry in the legend.
+        role: what it stands for; fixes the colour.
+        dotted: drawn dotted; else dashed.
+
+    Raises:
+        InputError: a number that is not finite.
+
+    Example:
+        >>> VerticalLine(2.5, "distance of the centroids", "neutral").x
+        array([2.5])
+    """
+
+    at: float
+    label: str
+    role: str
+    dotted: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", float(checked([self.at], f"position of '{self.label}'")[0]))
+
+    @property
+    def x(self) -> Array:
+        """The position, ``(1,)``."""
+        return np.array([self.at])
+
+    @property
+    def y(self) -> Array:
+        """It has no height of its own: NaN, ``(1,)``."""
+        return np.array([np.nan])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +155,8 @@ class Heatmap:
     log: bool = False
 
     def __post_init__(self) -> None:
-        x, y = _array(self.x, f"x of '{self.label}'"), _array(self.y, f"y of '{self.label}'")
-        z = _array(self.z, f"z of '{self.label}'", ndim=2, gaps=True)
+        x, y = checked(self.x, f"x of '{self.label}'"), checked(self.y, f"y of '{self.label}'")
+        z = checked(self.z, f"z of '{self.label}'", ndim=2, gaps=True)
         if z.shape != (y.size, x.size):
             raise InputError(f"expected z of shape {(y.size, x.size)} in '{self.label}', got {z.shape}")
         if self.log and np.nanmin(z) <= 0:
@@ -145,7 +164,7 @@ class Heatmap:
                 f"expected positive values for the logarithmic colours of '{self.label}', got {np.nanmin(z):g}: "
                 "set those to NaN, or use log=False"
             )
-        _freeze(self, x=x, y=y, z=z)
+        freeze(self, x=x, y=y, z=z)
 
     @property
     def shown(self) -> Array:
@@ -198,4 +217,4 @@ class Contour(Heatmap):
         return np.round(count * step, 12) + 0.0 if len(count) > 1 else np.array([low, high])
 
 
-Mark: TypeAlias = Line | Points | Heatmap | Contour
+Mark: TypeAlias = Line | Points | Histogram | VerticalLine | Heatmap | Contour

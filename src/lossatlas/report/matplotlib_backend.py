@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -13,14 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Contour, Heatmap, Line, Mark, Points
+from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Mark, Points, VerticalLine
 from lossatlas.report.palette import colour_of
 
 __all__ = ["draw", "render", "render_all"]
 
 _MARKERS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "tick": "|"}
+_DASHES = (0, (4, 2))
 # Any: matplotlib types the keys of its settings as one literal of several hundred names.
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
@@ -49,7 +51,7 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             np.asarray(mark.x),
             np.asarray(mark.y),
             color=colour_of(mark.role),
-            linestyle=(0, (4, 2)) if mark.dashed else "-",
+            linestyle=_DASHES if mark.dashed else "-",
             linewidth=0.9 if mark.faint else 1.5,
             alpha=0.6 if mark.faint else 1.0,
             label=mark.label,
@@ -69,6 +71,15 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             zorder=3,
         )
         _write_names(axes, mark)
+    elif isinstance(mark, Histogram):
+        colour = colour_of(mark.role)
+        axes.fill(mark.x, mark.y, color=colour, alpha=0.06 if mark.dashed else 0.14, linewidth=0)
+        axes.plot(
+            mark.x, mark.y, color=colour, linestyle=_DASHES if mark.dashed else "-", linewidth=1.5, label=mark.label
+        )
+    elif isinstance(mark, VerticalLine):
+        style = ":" if mark.dotted else _DASHES
+        axes.axvline(mark.at, color=colour_of(mark.role), linestyle=style, linewidth=1.6, label=mark.label)
     elif isinstance(mark, Contour):
         drawn = axes.contour(
             np.asarray(mark.x),
@@ -101,7 +112,7 @@ def _draw_heatmap(axes: Axes, mark: Heatmap, canvas: Canvas) -> None:
     canvas.colorbar(drawn, ax=axes, label=mark.text)
 
 
-def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
+def _set_axis(axes: Axes, which: Literal["x", "y"], axis: Axis) -> None:
     if axis.categories:
         named = [(position, name) for position, name in enumerate(axis.categories) if name]
         axes.set(**{f"{which}ticks": [k for k, _ in named], f"{which}ticklabels": [name for _, name in named]})
@@ -111,6 +122,11 @@ def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
     axes.set(**{f"{which}label": axis.text})
     if axis.scale == "log":
         axes.set(**{f"{which}scale": "log"})
+    elif not axis.categories:
+        # Long numbers side by side need room.
+        axes.locator_params(axis=which, nbins=6 if which == "x" else 8)
+    if axis.zero:
+        axes.set(**{f"{which}lim": (0, None)})
 
 
 def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
@@ -119,6 +135,9 @@ def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
     axes.set_title(panel.title, loc="left")
     _set_axis(axes, "x", panel.x)
     _set_axis(axes, "y", panel.y)
+    if any(isinstance(mark, Histogram) for mark in panel.marks):
+        # There are no halves of counts.
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.equal:
         axes.set_aspect("equal", adjustable="box")
 

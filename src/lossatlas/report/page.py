@@ -16,7 +16,7 @@ from lossatlas.core.table import Table
 from lossatlas.report.blocks import Block, Section
 from lossatlas.report.citations import Citation, bibtex
 from lossatlas.report.figure import Figure, LegendEntry
-from lossatlas.report.marks import Line
+from lossatlas.report.marks import Histogram, Line, VerticalLine
 from lossatlas.report.palette import colour_of
 from lossatlas.report.plotly_backend import panel_json
 from lossatlas.report.wording import cell_name, typeset
@@ -56,6 +56,13 @@ def _swatch(entry: LegendEntry) -> Markup:
     if isinstance(mark, Line):
         dash = ' stroke-dasharray="6 3"' if mark.dashed else ""
         shape = f'<path d="M1 7H25" stroke="{colour}" stroke-width="2.4"{dash} fill="none"/>'
+    elif isinstance(mark, VerticalLine):
+        dash = "1.5 3" if mark.dotted else "4 2"
+        shape = f'<path d="M13 0V14" stroke="{colour}" stroke-width="2.4" stroke-dasharray="{dash}" fill="none"/>'
+    elif isinstance(mark, Histogram):
+        dash = ' stroke-dasharray="4 2"' if mark.dashed else ""
+        style = f'stroke="{colour}" stroke-width="2" fill="{colour}" fill-opacity="0.16"{dash}'
+        shape = f'<path d="M2 13V8H9V2H17V6H24V13" {style}/>'
     else:
         shapes = {
             "circle": '<circle cx="13" cy="7" r="4.5"/>',
@@ -79,6 +86,7 @@ def _panel_height(figure: Figure) -> str:
 def _unbroken(text: str) -> Markup:
     """Keep names and numbers with units on one line."""
     escaped = re.sub(r"(?<=\d) (?=(?:s|min|h|%)(?!\w))", "\u00a0", str(escape(text)))
+    escaped = re.sub(r"\b(\w+²?) ([=−]) (?=[\w−])", "\\1\u00a0\\2\u00a0", escaped)
     return Markup(re.sub(r"\b[A-Z]-[A-Z]+(?:-[A-Z]+)*\b", r'<span class="nowrap">\g<0></span>', escaped))
 
 

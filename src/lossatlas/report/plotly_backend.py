@@ -3,131 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Array, Contour, Heatmap, Line, Mark, Points
-from lossatlas.report.palette import colour_of
+from lossatlas.report.marks import Array, Histogram
+from lossatlas.report.plotly_traces import traces
 from lossatlas.report.wording import number
 
 __all__ = ["draw", "panel_json", "standalone_html"]
 
-_MARKERS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "tick": "line-ns"}
 # Without the second, a button would offer to send the data to a company's server.
 _CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# Names of single lines are shown on hover; beyond this many numbers they would weigh more than the numbers.
-_NAMED_POINTS = 20_000
-
-
-def _runs(marks: tuple[Mark, ...]) -> Iterator[list[Mark]]:
-    """Group neighbouring lines of one label: a trace per line would make a page of 75 replicas crawl."""
-    run: list[Mark] = []
-    for mark in marks:
-        if run and isinstance(mark, Line) and isinstance(run[0], Line) and mark.label == run[0].label:
-            run.append(mark)
-            continue
-        if run:
-            yield run
-        run = [mark]
-    if run:
-        yield run
-
-
-def _lines(lines: list[Line], panel: Panel, named: bool) -> go.Scatter:
-    # The gap between two lines is a NaN in y alone: whole numbers in x then stay whole, and small (see panel_json).
-    x = np.concatenate([part for line in lines for part in (np.asarray(line.x), np.asarray(line.x)[-1:])][:-1])
-    y = np.concatenate([part for line in lines for part in (np.asarray(line.y), [np.nan])][:-1])
-    names = [line.member for line in lines for _ in range(np.size(line.x) + 1)][:-1]
-    named = named and any(names)
-    first = lines[0]
-    return go.Scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        name=first.label,
-        legendgroup=first.label,
-        opacity=0.7 if first.faint else 1.0,
-        line={
-            "color": colour_of(first.role),
-            "width": 1.2 if first.faint else 2,
-            "dash": "dash" if first.dashed else "solid",
-        },
-        text=names if named else None,
-        connectgaps=False,
-        hovertemplate=_hover(first.label, panel, named=named),
-    )
-
-
-def _hover(label: str, panel: Panel, *, named: bool) -> str:
-    name = f"{label}, %{{text}}" if named else label
-    # A position on an axis of categories says nothing beyond the name of the point.
-    lines = [
-        f"{axis.label}: %{{{letter}:.4g}} {axis.unit}".rstrip()
-        for letter, axis in (("x", panel.x), ("y", panel.y))
-        if not axis.categories
-    ]
-    return "<br>".join([name, *lines]) + "<extra></extra>"
-
-
-def _points(points: Points, panel: Panel) -> go.Scatter:
-    tick = points.marker == "tick"
-    colour = colour_of(points.role)
-    return go.Scatter(
-        x=points.x,
-        y=points.y,
-        mode="markers+text" if points.named else "markers",
-        textposition="top right",
-        name=points.label,
-        legendgroup=points.label,
-        marker={
-            "symbol": _MARKERS[points.marker],
-            "color": colour,
-            "size": 18 if tick else 8,
-            "line": {"width": 2.5 if tick else 1, "color": colour if tick else "white"},
-        },
-        # The page gives outlines the colour of its paper, light or dark.
-        meta=None if tick else "outlined",
-        text=list(points.members) or None,
-        hovertemplate=_hover(points.label, panel, named=bool(points.members)),
-    )
-
-
-def _grid(mark: Heatmap, panel: Panel) -> go.Contour | go.Heatmap:
-    shared = {
-        "x": mark.x,
-        "y": mark.y,
-        "z": mark.shown,
-        "name": mark.label,
-        "colorscale": "Viridis",
-        "colorbar": {"title": {"text": mark.text, "side": "right"}, "thickness": 12},
-        "hovertemplate": f"{panel.x.label}: %{{x:.4g}}<br>{panel.y.label}: %{{y:.4g}}<br>{mark.text}: %{{z:.4g}}"
-        "<extra></extra>",
-    }
-    if isinstance(mark, Contour):
-        low, high = float(mark.levels[0]), float(mark.levels[-1])
-        contours = {"coloring": "lines", "start": low, "end": high, "size": float(mark.levels[1]) - low}
-        return go.Contour(
-            **shared, zmin=low, zmax=high, autocontour=False, contours=contours, line={"width": 1.1}, opacity=0.7
-        )
-    return go.Heatmap(**shared)
-
-
-def _traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap]:
-    named = sum(np.size(mark.x) for mark in panel.marks) <= _NAMED_POINTS
-    for run in _runs(panel.marks):
-        lines = [mark for mark in run if isinstance(mark, Line)]
-        mark = run[0]
-        if lines:
-            yield _lines(lines, panel, named)
-        elif isinstance(mark, Points):
-            yield _points(mark, panel)
-        elif isinstance(mark, Heatmap):
-            yield _grid(mark, panel)
 
 
 def _log_ticks(values: list[Array]) -> dict[str, object]:
@@ -148,6 +39,15 @@ def _log_ticks(values: list[Array]) -> dict[str, object]:
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [number(tick, 2) for tick in ticks]}
 
 
+def _roomy(values: list[Array], axis: Axis) -> list[float]:
+    """Range of an axis with room at its ends: Plotly leaves none beside lines, and cuts the outline of a histogram."""
+    every = np.concatenate(values)
+    ends = np.array([0.0 if axis.zero else every.min(), every.max()])
+    low, high = (np.log10(ends) if axis.scale == "log" else ends).tolist()
+    room = 0.03 * (high - low)
+    return [low if axis.zero else low - room, high + room]
+
+
 def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
     values = [np.asarray(getattr(mark, letter)) for mark in panel.marks]
     layout: dict[str, object] = {
@@ -165,6 +65,14 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
     }
     if axis.scale == "log":
         layout |= _log_ticks(values)
+    if axis.zero:
+        layout["rangemode"] = "tozero"
+    counts = [mark.counts.max() for mark in panel.marks if isinstance(mark, Histogram)]
+    if counts and letter == "y" and max(counts) <= 5:
+        # There are no halves of them.
+        layout["dtick"] = 1
+    elif counts and letter == "x":
+        layout["range"] = _roomy(values, axis)
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
         named = [(position, name) for position, name in enumerate(axis.categories) if name]
@@ -208,7 +116,7 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     seen: set[str] = set()
     for index, panel in enumerate(panels):
         row, column = index // columns + 1, index % columns + 1
-        for trace in _traces(panel):
+        for trace in traces(panel):
             if isinstance(trace, go.Scatter):
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
@@ -250,6 +158,13 @@ def _compact(values: object) -> object:
     return values.astype(np.int16) if whole else values.astype(np.float32)
 
 
+def _pack_names(trace: go.Scatter | go.Contour | go.Heatmap) -> None:
+    """Store the name of a line once instead of at each of its points; the page's script unpacks it."""
+    if isinstance(trace, go.Scatter) and trace.mode == "lines" and trace.text is not None:
+        runs = [[name, len(list(points))] for name, points in groupby(trace.text)]
+        trace.text, trace.customdata = None, runs
+
+
 def panel_json(figure: Figure, index: int) -> str:
     """One panel as the JSON that Plotly's script draws.
 
@@ -267,6 +182,7 @@ def panel_json(figure: Figure, index: int) -> str:
             # Plotly keeps what it has when the new values are equal, whatever their type.
             trace[name] = None
             trace[name] = _compact(values)
+        _pack_names(trace)
     canvas.update_layout(showlegend=False, template=None)
     text: str = canvas.to_json()
     return text

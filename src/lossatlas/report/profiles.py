@@ -9,6 +9,7 @@ import numpy as np
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
 from lossatlas.report.curves import loss_unit
+from lossatlas.report.distributions import spread
 from lossatlas.report.figure import Axis, Panel
 from lossatlas.report.marks import Line, Mark, Points, Values
 from lossatlas.report.palette import marker_of
@@ -16,10 +17,29 @@ from lossatlas.report.records import means
 from lossatlas.report.wording import optimizer_name
 from lossatlas.study.results import Experiment, Pair
 
-__all__ = ["SET_NAMES", "barrier_panel", "comparison_panel", "linear_pairs", "path_axis", "profile_panel", "searched"]
+__all__ = [
+    "DRAWN_PAIRS",
+    "SET_NAMES",
+    "barrier_panel",
+    "comparison_panel",
+    "drawn_note",
+    "linear_pairs",
+    "loss_axis",
+    "pair_name",
+    "path_axis",
+    "profile_panel",
+    "searched",
+    "share",
+]
 
 SET_NAMES: Mapping[str, str] = {"train": "training set", "test": "early-stopped set"}
 """What the weight sets are called in figures."""
+
+DRAWN_PAIRS = 12
+"""Paths drawn of one set; more are a blot in which nothing can be seen, and make the page heavy."""
+
+# More solid lines than these hide each other.
+_BOLD = 8
 
 
 def path_axis() -> Axis:
@@ -45,7 +65,21 @@ def _finite(experiment: Experiment, weight_set: str) -> list[Pair]:
     return [pair for pair in experiment.pairs.get(weight_set, ()) if bool(pair.path.loss.isfinite().all())]
 
 
-def _pair_name(experiment: Experiment, pair: Pair) -> str:
+def _drawn(pairs: Sequence[Pair]) -> list[Pair]:
+    """All pairs, or evenly spaced ones: which is nobody's choice."""
+    if len(pairs) <= DRAWN_PAIRS:
+        return list(pairs)
+    return [pairs[int(k)] for k in np.linspace(0, len(pairs) - 1, DRAWN_PAIRS).round()]
+
+
+def drawn_note(sizes: Iterable[int]) -> str:
+    """What a caption says where some sets have more pairs than are drawn; empty where none has."""
+    most = max(sizes, default=0)
+    return f" Of sets with more, {DRAWN_PAIRS} pairs are drawn (the largest has {most})." if most > DRAWN_PAIRS else ""
+
+
+def pair_name(experiment: Experiment, pair: Pair) -> str:
+    """Name of a pair of minima by the replicas they come from."""
     kept = experiment.ensemble.kept
     first, second = (kept[i].index if i < len(kept) else i for i in (pair.first, pair.second))
     return f"replicas {first} and {second}"
@@ -71,10 +105,10 @@ def profile_panel(experiments: Sequence[Experiment], weight_set: str, title: str
     marks: list[Mark] = []
     paths: list[Path] = []
     for experiment in experiments:
-        for pair in linear_pairs(experiment, weight_set):
+        for pair in _drawn(linear_pairs(experiment, weight_set)):
             paths.append(pair.path)
             name = optimizer_name(experiment.optimizer)
-            member = _pair_name(experiment, pair)
+            member = pair_name(experiment, pair)
             marks.append(Line(pair.path.t, pair.path.loss, name, experiment.optimizer, member=member, faint=True))
     if not marks:
         return None
@@ -98,34 +132,33 @@ def comparison_panel(experiments: Sequence[Experiment], weight_set: str, stage: 
     for experiment in experiments:
         role, name = experiment.optimizer, optimizer_name(experiment.optimizer)
         straight = {(pair.first, pair.second): pair for pair in linear_pairs(experiment, weight_set)}
-        for pair in searched(experiment, weight_set).get(stage, ()):
-            member = _pair_name(experiment, pair)
-            marks.append(Line(_share(pair.path), pair.path.loss, name, role, member=member))
+        chosen = _drawn(searched(experiment, weight_set).get(stage, ()))
+        faint = len(chosen) > _BOLD
+        found: list[Mark] = []
+        for pair in chosen:
+            member = pair_name(experiment, pair)
+            found.append(Line(share(pair.path), pair.path.loss, name, role, member=member, faint=faint))
             drawn.append(pair.path)
             line = straight.get((pair.first, pair.second))
             if line is not None:
                 label = f"{name}, straight line"
                 marks.append(
-                    Line(_share(line.path), line.path.loss, label, role, member=member, dashed=True, faint=True)
+                    Line(share(line.path), line.path.loss, label, role, member=member, dashed=True, faint=True)
                 )
                 drawn.append(line.path)
+        # Lines of one label side by side become one trace, and those found lie in front.
+        marks += found
     if not marks:
         return None
     axis = Axis("Share of the path's length", "0 start, 1 end")
     return Panel(title, axis, loss_axis(drawn, loss_unit(experiments[0].ensemble)), tuple(marks))
 
 
-def _share(path: Path) -> Values:
-    """Arc length as a share of the whole; t where it is not known."""
+def share(path: Path) -> Values:
+    """Arc length as a share of the whole, ``(m,)``; t where it is not known."""
     if path.arc is None or not float(path.arc[-1]) > 0:
         return path.t
     return path.arc / path.arc[-1]
-
-
-def _spread(count: int, position: int) -> Values:
-    """Offsets that keep points of one category apart: the golden ratio's sequence never clumps."""
-    offsets = (np.arange(count) * 0.6180339887498949) % 1.0 - 0.5
-    return position + (0.5 * offsets if count > 1 else np.zeros(count))
 
 
 def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | None = None) -> Panel | None:
@@ -150,9 +183,9 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
             name, row = optimizer_name(experiment.optimizer), len(categories)
             categories.append(f"{name}\n{words.removesuffix(' set')}")
             barriers = [pair.path.barrier for pair in pairs]
-            members = tuple(_pair_name(experiment, pair) for pair in pairs)
+            members = tuple(pair_name(experiment, pair) for pair in pairs)
             marker = marker_of(experiment.optimizer)
-            points.append(Points(barriers, _spread(len(barriers), row), name, experiment.optimizer, marker, members))
+            points.append(Points(barriers, spread(len(barriers), row), name, experiment.optimizer, marker, members))
             stored = means(table, "barrier_mean", weight_set=weight_set, method="linear")
             mean = stored.get(experiment.network, {}).get(experiment.optimizer)
             if mean is not None:

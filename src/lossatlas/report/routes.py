@@ -122,6 +122,7 @@ def map_figure(
     *,
     title: str = "Paths on the landscape",
     name: str = "map",
+    point_label: str = "given points",
     quantity: str = "Energy",
     unit: str = "",
 ) -> Figure:
@@ -133,6 +134,7 @@ def map_figure(
         points: by name, ``(2,)`` each, such as minima; written beside a dot.
         title: heading.
         name: file name without suffix.
+        point_label: what the points are called in the legend.
         quantity: what the landscape is.
         unit: its unit.
 
@@ -164,7 +166,7 @@ def map_figure(
         profile.append(profile_line(path, label, role))
         at, height = highest_point(path)
         profile.append(Points([at], [height], "highest point", role, "diamond", (label,)))
-    lines += [named_points(points, "given points")] if points else []
+    lines += [named_points(points, point_label)] if points else []
     heights = [path.height for path in paths.values()]
     listed = "; ".join(f"{label}: {number(height, 4)}" for label, height in zip(paths, heights, strict=True))
     caption = f"Paths drawn on contours of the landscape, and its value along each. Highest points: {listed}."

@@ -14,6 +14,7 @@ __all__ = [
     "network_name",
     "number",
     "optimizer_name",
+    "slugs",
     "spelled",
     "typeset",
 ]
@@ -43,12 +44,16 @@ def optimizer_name(name: str) -> str:
 
 
 def cell_name(column: str, text: str) -> str:
-    """Text of a table's cell for people: names in the columns ``network``, ``optimizer`` and ``weight_set``.
+    """Text of a table's cell for people: names in columns such as ``network`` and ``first`` (of two sets).
 
     Example:
         >>> cell_name("optimizer", "lbfgs-gss"), cell_name("weight_set", "test"), cell_name("status", "diverged")
         ('L-BFGS-GSS', 'early-stopped', 'diverged')
     """
+    if column in {"first", "second"} and " " in text:
+        # A set: optimizer and weight set.
+        optimizer, _, weight_set = text.rpartition(" ")
+        return f"{optimizer_name(optimizer)}, {_WEIGHT_SETS.get(weight_set, weight_set)}"
     names = {"network": _NETWORKS, "optimizer": _OPTIMIZERS, "weight_set": _WEIGHT_SETS}
     return names.get(column, {}).get(text, text)
 
@@ -117,6 +122,23 @@ def listing(items: Sequence[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def slugs(names: Sequence[str]) -> dict[str, str]:
+    """Names as parts of file names: small letters, digits and single hyphens, no two alike.
+
+    Example:
+        >>> slugs(["published", "λ = 10", "_10", ""])
+        {'published': 'published', 'λ = 10': '10', '_10': '10-2', '': 'unnamed'}
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
+        number = 1
+        while (slug := plain if number == 1 else f"{plain}-{number}") in found.values():
+            number += 1
+        found[name] = slug
+    return found
 
 
 def duration(seconds: float) -> str:

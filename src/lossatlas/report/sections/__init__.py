@@ -8,7 +8,11 @@ from lossatlas.report.blocks import Section
 from lossatlas.report.sections import (
     barriers,
     curves,
+    distances,
+    heights,
+    kernels,
     losses,
+    maps,
     method,
     others,
     passes,
@@ -16,6 +20,7 @@ from lossatlas.report.sections import (
     runs,
     summary,
     topography,
+    workflow,
 )
 from lossatlas.study.results import StudyResults
 
@@ -23,11 +28,16 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: list[Callable[[StudyResults], Section | None]] = [
     summary.build,
+    workflow.build,
     losses.build,
     curves.build,
     barriers.build,
     passes.build,
+    heights.build,
+    distances.build,
+    kernels.build,
     topography.build,
+    maps.build,
     others.build,
     runs.build,
     method.build,

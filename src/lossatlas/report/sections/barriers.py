@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossatlas.report.blocks import Block, Prose, Section
 from lossatlas.report.figure import Figure, Panel
-from lossatlas.report.profiles import SET_NAMES, barrier_panel, profile_panel
+from lossatlas.report.profiles import SET_NAMES, barrier_panel, drawn_note, linear_pairs, profile_panel
 from lossatlas.report.records import by_network
 from lossatlas.report.wording import network_name
 from lossatlas.study.results import StudyResults
@@ -40,6 +40,7 @@ def _profiles(results: StudyResults) -> Figure | None:
         "Training loss on every straight line w(t) = (1 − t)·a + t·b between two replicas a and b of one weight set. "
         "A flat line would join two points of one basin; a hump is a barrier between two."
     )
+    caption += drawn_note(len(linear_pairs(e, weight_set)) for e in results.experiments for weight_set in SET_NAMES)
     return Figure("profiles", "Loss along straight lines between minima", caption, tuple(panels), columns=2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossatlas.report.blocks import Block, Prose, Section
 from lossatlas.report.figure import Figure, Panel
-from lossatlas.report.profiles import SET_NAMES, comparison_panel, searched
+from lossatlas.report.profiles import SET_NAMES, comparison_panel, drawn_note, searched
 from lossatlas.report.records import by_network
 from lossatlas.report.wording import listing, network_name, number, spelled
 from lossatlas.study.results import Experiment, Pair, StudyResults
@@ -35,6 +35,12 @@ def _figure(results: StudyResults) -> Figure | None:
         "Training loss along the paths found (solid) and along the straight lines between the same minima (dashed). "
         "Where the solid line stays near its ends while the dashed one rises, the two minima lie in one valley that is "
         "not straight."
+    )
+    caption += drawn_note(
+        len(pairs)
+        for experiment in results.experiments
+        for weight_set in SET_NAMES
+        for pairs in searched(experiment, weight_set).values()
     )
     return Figure("passes", "Loss along paths that were searched for", caption, tuple(panels), columns=2)
 

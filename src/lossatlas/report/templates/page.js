@@ -88,6 +88,11 @@
   };
   const unpacked = (trace) => {
     for (const name of ["x", "y", "z"]) if (trace[name]?.bdata) trace[name] = unpack(trace[name]);
+    if (trace.customdata) {
+      // Lines: their names, and how many points each has.
+      trace.text = trace.customdata.flatMap(([name, count]) => Array(count).fill(name));
+      delete trace.customdata;
+    }
     return trace;
   };
 

@@ -29,7 +29,7 @@ class Maps(Stage):
     """Draws a landscape and finds paths on it."""
 
     kind = "map"
-    version = 1
+    version = 2  # points of the paths, without which they cannot be drawn
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One per stage of the configuration."""
@@ -66,7 +66,7 @@ class Maps(Stage):
         drawn = surface(energy, window(energy, seen), how.resolution)
         return {
             "surface": drawn.to_tree(),
-            "paths": {name: path.to_tree(curve=False) for name, path in found.items()},
+            "paths": {name: path.to_tree() for name, path in found.items()},
             "heights": heights,
             "exact": energy.passes[0].value if energy.passes else None,
         }
