@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["PUBLISHED", "PUBLISHED_SETTINGS", "PublishedNumber", "PublishedSettings", "Quantity", "published_heights"]
+__all__ = [
+    "PUBLISHED",
+    "PUBLISHED_SETTINGS",
+    "PublishedNumber",
+    "PublishedPaths",
+    "PublishedSettings",
+    "Quantity",
+    "published_heights",
+]
 
 Quantity: TypeAlias = Literal[
-    "parameters", "training loss", "test loss", "mean of components", "deviation of components", "path height"
+    "parameters", "training loss", "test loss", "mean weight", "s.d. of weights", "path height"
 ]
 
 
@@ -37,6 +45,25 @@ class PublishedNumber:
 
 
 @dataclass(frozen=True)
+class PublishedPaths:
+    """How the paper's paths were made.
+
+    Args:
+        coefficients: sine terms N.
+        points: points M; the notebooks have one more.
+        steps: of Adam.
+        learning_rate: of Adam, in the units of the coordinates.
+        penalties: λ.
+    """
+
+    coefficients: int
+    points: int
+    steps: int
+    learning_rate: float
+    penalties: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class PublishedSettings:
     """How the paper's numbers were made.
 
@@ -55,11 +82,8 @@ class PublishedSettings:
         batch_size: of SGD.
         selected_on: where early stopping looks.
         pairs: random pairs per weight set between which paths were searched.
-        coefficients: sine terms N of a path.
-        points: points M of a path; one more in the notebook.
-        steps: of Adam per path.
-        learning_rate: of Adam.
-        penalty: λ.
+        paths: between minima of networks.
+        toy: on the landscape of two coordinates.
     """
 
     data: str = "mnist"
@@ -73,11 +97,8 @@ class PublishedSettings:
     batch_size: int = 64
     selected_on: str = "test"
     pairs: int = 300
-    coefficients: int = 10
-    points: int = 50
-    steps: int = 100
-    learning_rate: float = 1e-3
-    penalty: float = 1e-4
+    paths: PublishedPaths = PublishedPaths(10, 50, 100, 1e-3, (1e-4,))
+    toy: PublishedPaths = PublishedPaths(15, 100, 300, 1e-2, (10.0, 100.0, 1000.0))
 
 
 PUBLISHED_SETTINGS = PublishedSettings()
@@ -110,8 +131,8 @@ def _numbers() -> Iterator[PublishedNumber]:
             quantity: Quantity = "training loss" if weight_set == "train" else "test loss"
             yield PublishedNumber(quantity, network, optimizer, weight_set, loss, "Table 1")
         for (optimizer, weight_set), (mean, deviation) in zip(_SETS, _TABLE_S1[network], strict=True):
-            yield PublishedNumber("mean of components", network, optimizer, weight_set, mean, "Table S1")
-            yield PublishedNumber("deviation of components", network, optimizer, weight_set, deviation, "Table S1")
+            yield PublishedNumber("mean weight", network, optimizer, weight_set, mean, "Table S1")
+            yield PublishedNumber("s.d. of weights", network, optimizer, weight_set, deviation, "Table S1")
     for way, height in _FIGURE_3.items():
         yield PublishedNumber("path height", "paper-toy", "", "", height, "Fig. 3", way)
 

@@ -79,7 +79,6 @@ def side_by_side_table(
         Column("quantity", "Quantity"),
         Column("optimizer", "Optimizer"),
         Column("weight_set", "Weight set"),
-        Column("way", "Path"),
         Column("runs", "Runs", "", "d"),
         Column("ours", "Ours", "", ".3g"),
         Column("ours_error", "± s.e.", "", ".1g"),
@@ -98,8 +97,8 @@ def side_by_side_table(
         "Side by side with the paper",
         "Means over runs, or repeated searches, with standard errors; the paper gives no errors. Numbers are marked as "
         f"different where they are more than a factor of {CLOSE} apart and the difference is beyond the 95 % range of "
-        f"Student's t, if the paper's {PUBLISHED_SETTINGS.kept} runs vary as ours do. Components are those of all "
-        "weight vectors of a set.",
+        f"Student's t, if the paper's {PUBLISHED_SETTINGS.kept} runs vary as ours do. Weights are all components "
+        "of all weight vectors of a set.",
         columns,
         tuple(rows),
     )
@@ -118,7 +117,7 @@ def _ours(
         weights = statistics.get((number.subject, number.optimizer, number.weight_set))
         if weights is None:
             return None
-        return weights.components.mean if number.quantity == "mean of components" else weights.components.deviation
+        return weights.components.mean if number.quantity == "mean weight" else weights.components.deviation
     ensemble = ensembles.get((number.subject, number.optimizer))
     chosen = ensemble and (ensemble.train if number.weight_set == "train" else ensemble.test)
     scores = chosen.scores.get(f"{number.weight_set}_loss") if chosen else None
@@ -130,10 +129,9 @@ def _row(number: PublishedNumber, ours: Estimate) -> tuple[Cell, ...]:
     apart = differs(ours, paper)
     return (
         number.subject,
-        number.quantity,
+        f"{number.quantity}, {number.way}" if number.way else number.quantity,
         number.optimizer or None,
         number.weight_set or None,
-        number.way or None,
         ours.units,
         _finite(ours.mean),
         _finite(ours.error),

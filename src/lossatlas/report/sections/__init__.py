@@ -7,7 +7,10 @@ from collections.abc import Callable
 from lossatlas.report.blocks import Section
 from lossatlas.report.sections import (
     barriers,
+    beside,
+    claims,
     curves,
+    holdout,
     losses,
     method,
     others,
@@ -23,8 +26,11 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: list[Callable[[StudyResults], Section | None]] = [
     summary.build,
+    claims.build,
     losses.build,
+    beside.build,
     curves.build,
+    holdout.build,
     barriers.build,
     passes.build,
     topography.build,
