@@ -39,7 +39,7 @@ _FOURIER = {"fourier": ("yu2026",), "fourier-published": ("yu2026",)}
 _BY_KERNEL = dict.fromkeys(("rbf", "poly", "sigmoid"), ("scholkopf1998",))
 _BY_TABLE = {
     "claims": ("welch1947", "schuirmann1987", "holm1979"),
-    "curvature": ("wu2000", "meyer2021", "kwon2021"),
+    "sharpness": ("wu2000", "meyer2021", "kwon2021"),
 }
 _ALIGNMENT = ("ainsworth2023",)
 _TREE = ("becker1997", "wales1998")

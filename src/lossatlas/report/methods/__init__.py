@@ -22,6 +22,8 @@ PARTS: tuple[Part, ...] = (
     ("Disconnectivity graphs", finders.tell_atlases),
     ("Landscapes of two coordinates", finders.tell_maps),
     ("Weight vectors", weights.tell),
+    ("Curvature", weights.tell_curvature),
+    ("Claims", weights.tell_claims),
     ("Intervals", weights.tell_intervals),
     ("Random numbers", training.tell_seeds),
 )

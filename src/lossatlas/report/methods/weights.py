@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from lossatlas.analysis.kernels import Kernel
-from lossatlas.report.methods.phrases import SETS, constant, networks_of
+from lossatlas.analysis.uncertainty import widening
+from lossatlas.report.methods.phrases import SETS, constant, count, networks_of
 from lossatlas.report.wording import listing
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.results import StudyResults
 
-__all__ = ["tell", "tell_intervals"]
+__all__ = ["tell", "tell_claims", "tell_curvature", "tell_intervals"]
 
 
 def tell(config: StudyConfig, results: StudyResults) -> list[str]:
@@ -21,6 +22,11 @@ def tell(config: StudyConfig, results: StudyResults) -> list[str]:
         f"The weight vectors{networks_of(how.networks)} are compared in the {sets} sets: mean and standard deviation "
         "of all components, lengths, and distances from the mean of the two optimizers' centroids.",
     ]
+    if set(how.weight_sets) == {"train", "test"}:
+        sentences.append(
+            "Optimizers are compared set by set, and the training set of a full-batch one with the early-stopped set "
+            "of a mini-batch one."
+        )
     draws = {pair.origin.test.permutations for each in results.weights for pair in each.comparisons}
     if draws:
         sentences.append(
@@ -48,9 +54,42 @@ def _kernel(name: str) -> str:
     return forms.get(name, name)
 
 
+def tell_curvature(config: StudyConfig, results: StudyResults) -> list[str]:
+    """Each stage: of which minima, in which coordinates, how exactly."""
+    sentences = []
+    for stage, how in config.curvature.items():
+        sets = listing([SETS[name] for name in how.weight_sets])
+        minima = f"the {how.minima} minima of lowest training loss" if how.minima is not None else "all minima"
+        sentences.append(
+            f"{stage}: largest eigenvalue and trace of the Hessian of the training loss, in float64, at {minima} of "
+            f"each {sets} set{networks_of(how.networks)}; coordinates scaled by {listing(how.scalings)}; traces to a "
+            f"standard error of {constant(100 * how.tolerance)} %, at most {count(how.products, 'product')} of Hessian "
+            "and vector for the eigenvalue and again for the trace."
+        )
+    return sentences
+
+
+def tell_claims(config: StudyConfig, results: StudyResults) -> list[str]:
+    """How intervals become verdicts."""
+    tested = sum(claim.p_value is not None for claim in results.claims)
+    if not tested:
+        return []
+    return [
+        "A claim puts an effect (a difference or ratio of means) in a range. It holds where the 95 % interval of the "
+        "effect lies in the range (of a range with two limits, the 90 % interval: two one-sided tests), does not hold "
+        "where it lies outside, and is undecided otherwise. Two sets are compared in Welch's way, the same runs or "
+        f"minima under two treatments by their differences; p-values carry Holm's correction for {tested} tests."
+    ]
+
+
 def tell_intervals(config: StudyConfig, results: StudyResults) -> list[str]:
     """What an uncertainty in this report is."""
-    sentences = ["Standard errors and 95 % intervals of means over runs are Student's."]
+    kept = sorted({len(each.ensemble) for each in results.experiments if len(each.ensemble) > 1})
+    factors = listing([f"{widening((1.0, runs)):.2f} for {runs} runs" for runs in kept])
+    sentences = [
+        "Intervals of means over runs are Student's at 95 %, widened by a factor that guards against skewness"
+        f"{f' ({factors})' if factors else ''}."
+    ]
     if config.paths:
         sentences.append(
             "Those of means over pairs are from a jackknife that leaves out one minimum at a time, since pairs that "

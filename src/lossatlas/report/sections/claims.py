@@ -43,7 +43,7 @@ def _counts(records: Sequence[_Record]) -> str:
     verdicts = Counter(record["verdict"] for record in records)
     names = dict.fromkeys(record["claim"] for record in records)
     said = [f"{verdicts[name]} {words[verdicts[name] > 1]}" for name, words in _VERDICTS.items() if verdicts[name]]
-    text = f"{len(names)} claims were put to {len(records)} tests: {listing(said)}."
+    text = f"{len(names)} claims give {len(records)} tests: {listing(said)}."
     agreeing = Counter(record["agrees"] for record in records)
     decided = agreeing["yes"] + agreeing["no"]
     if decided:
