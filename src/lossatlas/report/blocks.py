@@ -58,14 +58,16 @@ class Group:
     Args:
         title: what they have in common.
         remark: what they come to, in a few words, seen while they are folded.
-        note: a sentence above the rows.
+        note: sentences above the rows.
         rows: cells as text.
+        absent: what has no row, and why.
     """
 
     title: str
     remark: str
     note: str
     rows: tuple[tuple[str, ...], ...]
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

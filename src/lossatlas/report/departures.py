@@ -53,7 +53,7 @@ def departures(results: StudyResults) -> tuple[tuple[str, str], ...]:
         "Paths": _paths(config),
         "Landscape of two coordinates": _toy(config),
     }
-    return tuple((title, " ".join(sentences)) for title, sentences in parts.items() if sentences)
+    return tuple((title, "\n".join(sentences)) for title, sentences in parts.items() if sentences)
 
 
 def sizes(results: StudyResults) -> dict[str, int]:

@@ -31,11 +31,11 @@ PARTS: tuple[Part, ...] = (
 
 
 def paragraphs(results: StudyResults) -> list[tuple[str, str]]:
-    """Title and text of each part that the study has something of.
+    """Title and text of each part that the study has something of, a line for each thing said.
 
     Args:
         results: whose configuration says what was asked for; what it leaves open is filled with the defaults in force.
     """
     config = configuration(results)
     told = [(title, list(tell(config, results))) for title, tell in PARTS]
-    return [(title, " ".join(sentences)) for title, sentences in told if sentences]
+    return [(title, "\n".join(sentences)) for title, sentences in told if sentences]

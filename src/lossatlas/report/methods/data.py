@@ -25,4 +25,4 @@ def tell(config: StudyConfig, results: StudyResults) -> list[str]:
         sentences.append(f"{held:,} training examples were held out for validation.")
     if stored.get("source"):
         sentences.append(str(stored["source"]).rstrip(".") + ".")
-    return sentences
+    return [" ".join(sentences)]

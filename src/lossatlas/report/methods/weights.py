@@ -39,7 +39,7 @@ def tell(config: StudyConfig, results: StudyResults) -> list[str]:
         "apart is |2A − 1| along the first component, with A the area under the ROC curve and an exact Mann-Whitney "
         "test, and the accuracy of linear discriminants in the first two, leaving out the minimum judged."
     )
-    return sentences
+    return [" ".join(sentences)]
 
 
 def _kernel(name: str) -> str:
@@ -95,4 +95,4 @@ def tell_intervals(config: StudyConfig, results: StudyResults) -> list[str]:
             "Those of means over pairs are from a jackknife that leaves out one minimum at a time, since pairs that "
             "share a minimum are not independent."
         )
-    return sentences
+    return [" ".join(sentences)]

@@ -21,7 +21,8 @@ _VERDICTS = {
     "not measured": ("was not measured", "were not measured"),
 }
 _SHORT = {"undecided at this size": "undecided"}
-_HEADINGS = ("Network", "Where", "Effect", "95 % interval", "Claimed", "Verdict", "p, Holm", "Paper", "Agrees", "Note")
+_HEADINGS = ("Network", "Where", "Verdict", "Effect", "95 % interval", "p, Holm", "Paper", "Agrees", "Note")
+_UNMEASURED = "not measured"
 
 
 def build(results: StudyResults) -> Section | None:
@@ -61,10 +62,22 @@ def _groups(records: Sequence[_Record]) -> tuple[Group, ...]:
     found = []
     for name in dict.fromkeys(record["claim"] for record in records):
         own = [record for record in records if record["claim"] == name]
-        says = dict.fromkeys(record["paper_says"] for record in own if record["paper_says"])
-        note = f"The paper: {'; '.join(says)}." if says else "The paper does not say."
-        found.append(Group(own[0]["statement"], _remark(own), note, tuple(_cells(record) for record in own)))
+        rows = tuple(_cells(record) for record in own if record["verdict"] != _UNMEASURED)
+        absent = tuple(_absent(record) for record in own if record["verdict"] == _UNMEASURED)
+        found.append(Group(own[0]["statement"], _remark(own), _note(own), rows, absent))
     return tuple(found)
+
+
+def _note(records: Sequence[_Record]) -> str:
+    """What the paper says, and which range the claim puts which effect in."""
+    says = dict.fromkeys(record["paper_says"] for record in records if record["paper_says"])
+    ranges = dict.fromkeys(f"{record['effect_name']} {_claimed(record)}" for record in records)
+    paper = f"The paper: {'; '.join(says)}." if says else "The paper does not say."
+    return f"{paper} Claimed here: {' or '.join(ranges)}."
+
+
+def _absent(record: _Record) -> str:
+    return f"{network_name(record['network'])}, {record['where']}: {record['note']}"
 
 
 def _remark(records: Sequence[_Record]) -> str:
@@ -83,10 +96,9 @@ def _cells(record: _Record) -> tuple[str, ...]:
     return (
         network_name(record["network"]),
         record["where"],
-        "–" if record["effect"] is None else f"{number(record['effect'], 3)} ({record['effect_name']})",
-        f"{_end(record['low'])} to {_end(record['high'])}" if measured else "–",
-        _claimed(record),
         record["verdict"],
+        "–" if record["effect"] is None else number(record["effect"], 3),
+        f"{_end(record['low'])} to {_end(record['high'])}" if measured else "–",
         "–" if record["adjusted_p_value"] is None else number(record["adjusted_p_value"], 2),
         record["paper"] or "silent",
         record["agrees"] or "–",
