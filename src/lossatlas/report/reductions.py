@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.report.departures import NETWORKS, PAPER, compared, networks_in_common, published_stages, sizes, uses
+from lossatlas.report.methods.finders import finder_of
 from lossatlas.report.methods.phrases import constant
 from lossatlas.report.methods.training import duration_of
 from lossatlas.report.records import configuration
@@ -54,8 +55,11 @@ def _smaller_training(config: StudyConfig) -> list[str]:
 
 def _smaller_paths(config: StudyConfig) -> list[str]:
     found = []
-    for name in published_stages(config.paths):
+    for name, finder in published_stages(config.paths).items():
         how = config.paths[name]
+        # A search with another λ is one more, not a smaller one.
+        if finder_of(finder).constants["penalty"] not in PAPER.paths.penalties:
+            continue
         most = max(n * (n - 1) // 2 for n in (each.keep or each.replicas for each in config.networks.values()))
         pairs = min(most, how.pairs or most)
         if pairs < PAPER.pairs:

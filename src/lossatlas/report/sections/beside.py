@@ -5,6 +5,7 @@ from __future__ import annotations
 from lossatlas.analysis import PUBLISHED
 from lossatlas.report.blocks import Block, Definitions, Notice, Prose, Section
 from lossatlas.report.departures import departures
+from lossatlas.report.methods.phrases import count
 from lossatlas.report.reductions import reductions
 from lossatlas.report.wording import network_name, number, optimizer_name, spelled
 from lossatlas.study.results import StudyResults
@@ -41,9 +42,9 @@ def _counts(records: list[dict[str, object]]) -> str:
     """How many numbers differ, and which by the largest factor."""
     marked = [record for record in records if record["differs"] == "yes"]
     open_ = sum(record["differs"] is None for record in records)
-    text = f"Of {len(records)} numbers, {spelled(len(marked))} {'differs' if len(marked) == 1 else 'differ'} from the "
-    text += f"paper's beyond the spread and {spelled(len(records) - len(marked) - open_)} "
-    text += "does not" if len(records) - len(marked) - open_ == 1 else "do not"
+    alike = len(records) - len(marked) - open_
+    text = f"Of {count(len(records), 'number')}, {_some(len(marked), 'differs', 'differ')} from the paper's beyond the "
+    text += f"spread and {_some(alike, 'does not', 'do not')}"
     if open_:
         text += f"; of {spelled(open_)}, from a single run, the spread is not known"
     factors = [(max(r, 1 / r), record) for record in marked if isinstance(r := record["ratio"], float) and r > 0]
@@ -51,6 +52,10 @@ def _counts(records: list[dict[str, object]]) -> str:
         most, record = max(factors, key=lambda pair: pair[0])
         text += f". The largest factor is {number(most)} ({_place(record)})"
     return f"{text}."
+
+
+def _some(number_: int, one: str, many: str) -> str:
+    return f"{spelled(number_) if number_ else 'none'} {one if number_ == 1 else many}"
 
 
 def _place(record: dict[str, object]) -> str:
