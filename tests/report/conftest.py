@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
@@ -15,6 +16,7 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.core.path import Path
 from lossatlas.core.table import Column, Table
 from lossatlas.report import write
+from lossatlas.study.load import parse_config
 from lossatlas.study.results import Experiment, Pair, StudyResults
 
 REPLICAS = {"fcp": 6, "autoencoder": 6, "lstm": 6, "lenet": 3}
@@ -178,6 +180,20 @@ def make_tables(experiments: tuple[Experiment, ...]) -> dict[str, Table]:
     return {table.name: table for table in tables}
 
 
+def make_configuration() -> dict[str, Any]:
+    """What a study stores as its configuration."""
+    optimizers = {"lbfgs-gss": {"iterations": 200}, "sgd": {"epochs": 60, "options": {"lr": 0.2}}}
+    config = parse_config(
+        {
+            "name": "quickstart",
+            "description": "text with </script> and <b>marks</b>",
+            "networks": {name: {"replicas": count, "optimizers": optimizers} for name, count in REPLICAS.items()},
+            "paths": {"straight": {"options": {"points": 25, "tolerance": 0}}},
+        }
+    )
+    return tomllib.loads(config.to_toml())
+
+
 def _make_results(folder: FilePath, combinations: list[tuple[str, str]] | None = None, **changes: Any) -> StudyResults:
     """A study of four networks and two optimizers, one run of which diverged."""
     wanted = list(FLOORS) if combinations is None else combinations
@@ -185,13 +201,7 @@ def _make_results(folder: FilePath, combinations: list[tuple[str, str]] | None =
     fields: dict[str, Any] = {
         "name": "quickstart",
         "folder": folder,
-        "configuration": {
-            "data": "digits",
-            "seed": 0,
-            "networks": [{"name": n, "replicas": r, "learning_rate": None} for n, r in REPLICAS.items()],
-            "lbfgs-gss": {"history": 10, "evaluations": 6, "tolerance": 1e-4},
-            "note": "text with </script> and <b>marks</b>",
-        },
+        "configuration": make_configuration(),
         "experiments": experiments,
         "tables": make_tables(experiments),
         "provenance": {

@@ -16,6 +16,7 @@ import torch
 from paper_results import complete
 
 from lossatlas import landscape
+from lossatlas.analysis.claims import ClaimInputs, claims_table, evaluate_claims
 from lossatlas.report import write, write_connection
 from lossatlas.report.page import render_page
 from lossatlas.report.write import build_sections
@@ -96,7 +97,7 @@ PROBE = r"""
     clash(figure.id, parts);
     clash(figure.id, [...figure.querySelectorAll(".legend button")].map((e) => [e.textContent, box(e)]));
   }
-  const blocks = ["header", "section"].flatMap((tag) => [...document.querySelectorAll(tag)])
+  const blocks = ["header", "nav", "section"].flatMap((tag) => [...document.querySelectorAll(tag)])
     .map((e) => [e.id || e.tagName, box(e)]);
   clash("page", blocks);
   for (const section of document.querySelectorAll("section")) {
@@ -353,6 +354,92 @@ def test_legends_and_zoom(browser: Chromium, page: Path) -> None:
     assert browser.evaluate(labels) >= 2, "a zoomed logarithmic axis keeps its labels"
     browser.evaluate(relayout % "{'yaxis.autorange': true}")
     assert browser.evaluate(labels) == whole
+
+
+CONTENTS = """
+(() => {
+  const nav = document.querySelector("nav").getBoundingClientRect();
+  const current = [...document.querySelectorAll("nav a[aria-current]")].map((link) => link.hash);
+  return { nav: [nav.left, nav.top, nav.right, nav.bottom], current, focus: document.activeElement.textContent,
+    open: document.getElementById("contents").open, main: document.querySelector("main").getBoundingClientRect().left,
+    heading: document.querySelector("#method h2").getBoundingClientRect().top };
+})()
+"""
+
+
+def press(browser: Chromium, key: str, code: int) -> None:
+    """Press a key as a reader does."""
+    text = {"text": "\r"} if key == "Enter" else {}
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+
+def settled(browser: Chromium) -> dict[str, Any]:
+    """The contents after the page has scrolled and drawn."""
+    browser.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    found: dict[str, Any] = browser.evaluate(CONTENTS)
+    return found
+
+
+def test_contents_stay_beside_a_wide_page(browser: Chromium, page: Path) -> None:
+    browser.open(page, 1280)
+    seen = settled(browser)
+    assert seen["open"]
+    assert seen["nav"][2] < seen["main"]
+    assert seen["current"] == ["#summary"]
+    anchors = browser.evaluate("[...document.querySelectorAll('nav a')].map((link) => link.hash.slice(1))")
+    assert anchors == browser.evaluate("[...document.querySelectorAll('main > section')].map((e) => e.id)")
+
+    # With the keyboard alone: past the link to the content and the button, to the last link but one.
+    for _ in range(2 + anchors.index("method") + 1):
+        press(browser, "Tab", 9)
+    assert settled(browser)["focus"] == "How it was made"
+    press(browser, "Enter", 13)
+    seen = settled(browser)
+    assert browser.evaluate("location.hash") == "#method"
+    assert 0 <= seen["heading"] < 60
+    assert seen["current"] == ["#method"]
+    assert 0 < seen["nav"][1] < 60, "the contents are still in sight"
+    assert seen["nav"][3] <= 900
+
+
+def test_contents_open_above_a_narrow_page(browser: Chromium, page: Path) -> None:
+    browser.open(page, 390)
+    seen = settled(browser)
+    assert not seen["open"]
+    for _ in range(3):
+        press(browser, "Tab", 9)
+    press(browser, "Enter", 13)
+    seen = settled(browser)
+    assert seen["open"]
+    assert seen["nav"][3] < 900
+    press(browser, "Escape", 27)
+    assert not settled(browser)["open"]
+
+    browser.evaluate("document.getElementById('contents').open = true")
+    browser.evaluate("document.querySelector('nav a[href=\"#method\"]').click()")
+    seen = settled(browser)
+    assert not seen["open"], "the contents do not hide what was asked for"
+    assert seen["nav"][1] == 0
+    assert seen["nav"][3] <= seen["heading"] < 100, "the heading is below the contents"
+
+
+def test_contents_without_scripts_are_open(page: Path) -> None:
+    assert '<details id="contents" open>' in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_folded_claims(
+    browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults], width: int
+) -> None:
+    found = tuple(claim for name in ("fcp", "lstm") for claim in evaluate_claims([ClaimInputs(name)]))
+    results = make_results(tmp_path, [("fcp", "sgd")], tables={"claims": claims_table(found)})
+    page = tmp_path / "report.html"
+    page.write_text(render_page("Claims", "Tested.", build_sections(results)))
+    browser.open(page, width)
+    check(browser.evaluate(PROBE), width, plots=5)
+    browser.evaluate("document.querySelectorAll('.group').forEach((group) => { group.open = true; })")
+    check(browser.evaluate(PROBE), width, plots=5)
 
 
 def test_unfinished_study(browser: Chromium, tmp_path: Path, make_results: Callable[..., StudyResults]) -> None:

@@ -6,12 +6,15 @@ from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
 from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
 from lossatlas.analysis.comparison import Comparison, difference, paired_difference
+from lossatlas.analysis.early_stopping import Stopping, early_stopping_table, stopping
 from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
+from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedNumber, published_heights
 from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, separation
 from lossatlas.analysis.sharpness_table import sharpness_table
+from lossatlas.analysis.side_by_side import side_by_side_table
 from lossatlas.analysis.spread import CommonOrigin, SetSpread, common_origin, set_spread
 from lossatlas.analysis.superbasins import Superbasin
 from lossatlas.analysis.tables import barrier_table, loss_table, replica_table
@@ -21,6 +24,8 @@ from lossatlas.analysis.weight_tables import distance_table, separation_table, t
 
 __all__ = [
     "KERNELS",
+    "PUBLISHED",
+    "PUBLISHED_SETTINGS",
     "BarrierTree",
     "CentroidTest",
     "Claim",
@@ -32,9 +37,11 @@ __all__ = [
     "Kernel",
     "KernelPCA",
     "Merge",
+    "PublishedNumber",
     "Sample",
     "Separation",
     "SetSpread",
+    "Stopping",
     "Superbasin",
     "WeightStatistics",
     "barrier_table",
@@ -44,6 +51,7 @@ __all__ = [
     "common_origin",
     "difference",
     "distance_table",
+    "early_stopping_table",
     "evaluate_claims",
     "kernel_pca",
     "loss_table",
@@ -51,11 +59,14 @@ __all__ = [
     "mean_of_pairs",
     "mean_of_runs",
     "paired_difference",
+    "published_heights",
     "replica_table",
     "separation",
     "separation_table",
     "set_spread",
     "sharpness_table",
+    "side_by_side_table",
+    "stopping",
     "tensor_table",
     "weight_statistics",
     "weight_table",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -77,6 +77,18 @@ class PathFinder(ABC):
     def label(self) -> str:
         """What a path of this finder says that it was found by."""
         return self.name
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Name to value of every constant in force, defaults filled in; a methods section is made of them.
+
+        Example:
+            >>> from lossatlas.paths import FourierPathFinder
+            >>> constants = FourierPathFinder(method="published").constants
+            >>> constants["steps"], constants["penalty"], constants["keep"]
+            (100, 0.0001, 'lowest loss')
+        """
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @property
     def rows_at_once(self) -> int:

@@ -15,7 +15,7 @@ class Citation:
 
     Args:
         key: BibTeX key.
-        kind: BibTeX type: ``"article"``, ``"inproceedings"``, ``"misc"``.
+        kind: BibTeX type: ``"article"``, ``"inproceedings"``, ``"book"``, ``"misc"``.
         authors: ``"Family, Given and Family, Given"``.
         title: title.
         year: year of publication.
@@ -66,7 +66,7 @@ class Citation:
     @property
     def bibtex(self) -> str:
         """The reference as a BibTeX entry."""
-        place = {"article": "journal", "inproceedings": "booktitle"}.get(self.kind, "howpublished")
+        place = {"article": "journal", "inproceedings": "booktitle", "book": "publisher"}.get(self.kind, "howpublished")
         fields = (("author", self.authors), ("title", f"{{{self.title}}}"), (place, self.venue), ("year", self.year))
         body = "".join(f"  {name} = {{{value}}},\n" for name, value in (*fields, *self.details))
         return f"@{self.kind}{{{self.key},\n{body}}}\n"

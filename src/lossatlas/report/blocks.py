@@ -9,7 +9,7 @@ from lossatlas.core.table import Table
 from lossatlas.report.citations import Citation
 from lossatlas.report.figure import Figure
 
-__all__ = ["Block", "Definitions", "Listing", "Notice", "Prose", "References", "Section"]
+__all__ = ["Block", "Definitions", "Group", "Groups", "Listing", "Notice", "Prose", "References", "Section"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,41 @@ class References:
     citations: tuple[Citation, ...]
 
 
-Block: TypeAlias = Prose | Notice | Definitions | Listing | References | Table | Figure
+@dataclass(frozen=True)
+class Group:
+    """Some rows of a long table.
+
+    Args:
+        title: what they have in common.
+        remark: what they come to, in a few words, seen while they are folded.
+        note: sentences above the rows.
+        rows: cells as text.
+        absent: what has no row, and why.
+    """
+
+    title: str
+    remark: str
+    note: str
+    rows: tuple[tuple[str, ...], ...]
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A table too long to be read at once, in groups that are folded until asked for.
+
+    Args:
+        table: the whole table, with its caption; it is what can be downloaded.
+        headings: of the columns that are shown.
+        groups: its rows.
+    """
+
+    table: Table
+    headings: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+
+Block: TypeAlias = Prose | Notice | Definitions | Listing | References | Groups | Table | Figure
 
 
 @dataclass(frozen=True)
@@ -75,5 +109,6 @@ class Section:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The tables among the blocks."""
-        return tuple(block for block in self.blocks if isinstance(block, Table))
+        """The tables among the blocks, those in groups too."""
+        found = (block.table if isinstance(block, Groups) else block for block in self.blocks)
+        return tuple(block for block in found if isinstance(block, Table))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lossatlas.report.bibliography import WORKS, Citation
+from lossatlas.report.bibliography_analysis import ANALYSIS_WORKS
 from lossatlas.report.bibliography_paths import PATH_WORKS
 from lossatlas.study.connection import Connection
 from lossatlas.study.results import StudyResults
@@ -35,11 +36,21 @@ _BY_PATH = {
 }
 # A study of networks always cites the paper; a connection does where it uses its curves.
 _FOURIER = {"fourier": ("yu2026",), "fourier-published": ("yu2026",)}
-_ALL = {**WORKS, **PATH_WORKS}
+_BY_KERNEL = dict.fromkeys(("rbf", "poly", "sigmoid"), ("scholkopf1998",))
+_BY_TABLE = {
+    "claims": ("welch1947", "schuirmann1987", "holm1979"),
+    "sharpness": ("wu2000", "meyer2021", "kwon2021"),
+}
+_ALIGNMENT = ("ainsworth2023",)
+_TREE = ("becker1997", "wales1998")
+_JACKKNIFE = ("efron1993",)
+_CENTROIDS = ("chen2010", "chung2013")
+_SEPARATION = ("mann1947", "newcombe2006", "fisher1936")
+_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS}
 
 
 def citations_for(results: StudyResults) -> tuple[Citation, ...]:
-    """Works behind the networks, optimizers, data and paths that a study used.
+    """Works behind the networks, optimizers, data, paths and analyses that a study used.
 
     Args:
         results: what the study stored; a method without results is not cited.
@@ -56,8 +67,19 @@ def citations_for(results: StudyResults) -> tuple[Citation, ...]:
     cite(_BY_OPTIMIZER, (experiment.optimizer for experiment in results.experiments))
     cite(_BY_NETWORK, (experiment.network for experiment in results.experiments))
     cite(_BY_DATA, (str(data.get("name", "")),) if isinstance(data, Mapping) else ())
-    pairs = (pair for e in results.experiments for pairs in e.pairs.values() for pair in pairs)
-    cite(_BY_PATH, (pair.path.method for pair in pairs))
+    pairs = [pair for e in results.experiments for pairs in e.pairs.values() for pair in pairs]
+    joined = [pair for atlas in results.atlases for pair in atlas.pairs]
+    drawn = [path for each in results.maps for path in each.paths.values()]
+    cite(_BY_PATH, (path.method for path in (*(pair.path for pair in (*pairs, *joined)), *drawn)))
+    keys += _ALIGNMENT if any(pair.aligned for pair in pairs) else ()
+    keys += _TREE if joined else ()
+    keys += _JACKKNIFE if pairs else ()
+    compared = [pair for each in results.weights for pair in each.comparisons]
+    scored = [pca for pair in compared for pca, _ in pair.components]
+    keys += _CENTROIDS if compared else ()
+    cite(_BY_KERNEL, (pca.kernel.name for pca in scored))
+    keys += _SEPARATION if scored else ()
+    cite(_BY_TABLE, results.tables)
     keys.append("paszke2019")
     return tuple(_ALL[key] for key in dict.fromkeys(keys))
 
@@ -66,13 +88,13 @@ def citations_for_connection(connection: Connection) -> tuple[Citation, ...]:
     """Works behind the paths, the alignment and the tree of a connection."""
     methods = dict.fromkeys(path.method for route in connection.routes for path in route.paths.values())
     keys = [key for method in methods for key in (*_BY_PATH.get(method, ()), *_FOURIER.get(method, ()))]
-    keys += ["ainsworth2023"] if connection.aligned else []
+    keys += _ALIGNMENT if connection.aligned else ()
     keys += (
         ["jordan2023"]
         if any(r.averaging is not None and r.averaging.refreshed is not None for r in connection.routes)
         else []
     )
-    keys += ["becker1997", "wales1998"] if len(connection.labels) > 2 else []
+    keys += _TREE if len(connection.labels) > 2 else ()
     return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 
 

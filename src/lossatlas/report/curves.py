@@ -13,7 +13,7 @@ from lossatlas.report.marks import Line, Mark, Points
 from lossatlas.report.palette import marker_of
 from lossatlas.report.wording import optimizer_name
 
-__all__ = ["DRAWN_STEPS", "curve_panel", "loss_unit", "time_axis"]
+__all__ = ["DRAWN_STEPS", "curve_panel", "loss_unit", "positive", "thinned", "time_axis"]
 
 # More points per curve than a screen has pixels across a panel only make the page heavy.
 DRAWN_STEPS = 200
@@ -37,12 +37,13 @@ def time_axis(ensembles: Sequence[Ensemble]) -> Axis:
     return Axis("Training time", " or ".join(units))
 
 
-def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn what a logarithmic axis cannot show into gaps."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
-def _thinned(length: int) -> NDArray[np.int64]:
+def thinned(length: int) -> NDArray[np.int64]:
+    """Positions of the steps that are drawn: all, or evenly spaced ones."""
     if length <= DRAWN_STEPS:
         return np.arange(length)
     return np.unique(np.linspace(0, length - 1, DRAWN_STEPS).round().astype(np.int64))
@@ -88,9 +89,9 @@ def _marks(ensemble: Ensemble, curve_name: str, several_units: bool) -> tuple[li
     if curves is None or curve_name not in curves.values:
         return [], []
     role = ensemble.optimizer
-    values = _positive(curves.values[curve_name].detach().cpu().double().numpy())
+    values = positive(curves.values[curve_name].detach().cpu().double().numpy())
     steps = curves.steps.cpu().double().numpy()
-    drawn = _thinned(len(steps))
+    drawn = thinned(len(steps))
     rows = _kept_rows(ensemble, len(values))
     label = _label(ensemble, curves, several_units)
     lines: list[Mark] = [

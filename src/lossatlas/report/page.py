@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from lossatlas.core.table import Table
-from lossatlas.report.blocks import Block, Section
+from lossatlas.report.blocks import Block, Groups, Section
 from lossatlas.report.citations import Citation, bibtex
 from lossatlas.report.figure import Figure, LegendEntry
 from lossatlas.report.marks import Histogram, Line, VerticalLine
@@ -122,7 +122,7 @@ def _numbers(sections: Sequence[Section]) -> dict[int, str]:
     labels: dict[int, str] = {}
     blocks: list[Block] = [block for section in sections for block in section.blocks]
     for block in blocks:
-        if isinstance(block, Figure | Table):
+        if isinstance(block, Figure | Groups | Table):
             word = "Figure" if isinstance(block, Figure) else "Table"
             counts[word] += 1
             labels[id(block)] = f"{word} {counts[word]}"

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from lossatlas.core.table import Table
 from lossatlas.report.wording import network_name, optimizer_name
+from lossatlas.study.config import StudyConfig
 from lossatlas.study.results import Experiment, StudyResults
 
-__all__ = ["by_network", "means", "replica_label"]
+__all__ = ["by_network", "configuration", "means", "replica_label"]
 
 
 def means(table: Table | None, key: str, **wanted: str) -> dict[str, dict[str, float]]:
@@ -31,6 +32,11 @@ def means(table: Table | None, key: str, **wanted: str) -> dict[str, dict[str, f
         if all(record.get(column, content) == content for column, content in wanted.items()):
             found.setdefault(str(record.get("network")), {})[str(record.get("optimizer"))] = float(value)
     return found
+
+
+def configuration(results: StudyResults) -> StudyConfig:
+    """The configuration that the study stored, with names and types."""
+    return StudyConfig.model_validate(dict(results.configuration))
 
 
 def by_network(results: StudyResults) -> Mapping[str, tuple[Experiment, ...]]:

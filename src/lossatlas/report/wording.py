@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "cell_name",
+    "data_name",
     "duration",
     "factor",
     "listing",
@@ -29,6 +30,7 @@ _OPTIMIZERS = {
     "sam": "SAM",
     "imported": "imported weights",
 }
+_DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "the scikit-learn digits"}
 _WEIGHT_SETS = {"train": "training", "test": "early-stopped"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -41,6 +43,11 @@ def network_name(name: str) -> str:
 def optimizer_name(name: str) -> str:
     """Name of an optimizer for people; a user's own stays as it is."""
     return _OPTIMIZERS.get(name, name)
+
+
+def data_name(name: str) -> str:
+    """Name of a data set for people; a user's own stays as it is."""
+    return _DATA.get(name, name)
 
 
 def cell_name(column: str, text: str) -> str:

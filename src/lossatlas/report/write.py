@@ -9,6 +9,7 @@ from lossatlas.report.blocks import Section
 from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
 from lossatlas.report.sections import SECTIONS
+from lossatlas.report.wording import listing
 from lossatlas.study.results import StudyResults
 
 __all__ = ["write"]
@@ -18,6 +19,22 @@ def build_sections(results: StudyResults) -> tuple[Section, ...]:
     """Build every section for which the study has results."""
     built = [build(results) for build in SECTIONS]
     return tuple(section for section in built if section is not None)
+
+
+def subtitle(results: StudyResults) -> str:
+    """What the study holds, in one line."""
+    pairs = [pair for each in results.experiments for found in each.pairs.values() for pair in found]
+    holds = {
+        "how deep they ended": bool(results.experiments),
+        "how high the straight lines between them rise": any(pair.plain for pair in pairs),
+        "how low other paths pass": not all(pair.plain for pair in pairs) or bool(results.atlases),
+        "how their weights differ": bool(results.weights),
+        "what becomes of the paper's claims": "claims" in results.tables,
+    }
+    told = [words for words, held in holds.items() if held]
+    if not told:
+        return "Paths on landscapes of two coordinates." if results.maps else "Nothing has been computed yet."
+    return f"Trained replicas: {listing(told)}."
 
 
 def write(results: StudyResults, folder: Path | None = None) -> Path:
@@ -43,6 +60,5 @@ def write(results: StudyResults, folder: Path | None = None) -> Path:
                 write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
             write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
     page = target / "report.html"
-    subtitle = "Trained replicas, how deep they ended, and how high the straight lines between them rise."
-    write_atomic(page, render_page(f"Loss landscapes: {results.name}", subtitle, sections))
+    write_atomic(page, render_page(f"Loss landscapes: {results.name}", subtitle(results), sections))
     return page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from lossatlas.core.errors import ConfigurationError, InputError, nearest
@@ -112,6 +112,14 @@ class FourierPathFinder(PathFinder):
     def label(self) -> str:
         """Which of the two ways."""
         return "fourier" if self.method == "converged" else "fourier-published"
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """Those of the chosen method, defaults filled in."""
+        if self.method == "converged":
+            return self._converged().constants
+        given = {"points": self.points, "tolerance": self.tolerance, "coefficients": self.coefficients}
+        return given | asdict(self._published())
 
     @property
     def rows_at_once(self) -> int:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from lossatlas.report.blocks import Section
 from lossatlas.report.sections import (
     barriers,
+    beside,
+    claims,
     curves,
     distances,
     heights,
+    holdout,
     kernels,
     losses,
     maps,
@@ -29,8 +32,11 @@ __all__ = ["SECTIONS"]
 SECTIONS: list[Callable[[StudyResults], Section | None]] = [
     summary.build,
     workflow.build,
+    claims.build,
     losses.build,
+    beside.build,
     curves.build,
+    holdout.build,
     barriers.build,
     passes.build,
     heights.build,

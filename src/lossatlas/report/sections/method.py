@@ -8,6 +8,7 @@ from typing import Any
 import tomli_w
 
 from lossatlas.report.blocks import Block, Definitions, Listing, Prose, Section
+from lossatlas.report.methods import paragraphs
 from lossatlas.report.wording import duration, network_name
 from lossatlas.study.results import StudyResults
 
@@ -73,12 +74,13 @@ def _run(results: StudyResults) -> Definitions:
 
 
 def build(results: StudyResults) -> Section:
-    """Give the command, seeds, data, machine, numerics, versions and the complete configuration."""
+    """Give the command, the methods in words, data, machine, numerics, versions and the complete configuration."""
     provenance = results.provenance
     blocks: list[Block] = []
     if provenance.get("command"):
         blocks.append(Prose("This command makes the study again; what is stored already is reused."))
         blocks.append(Listing("Command", str(provenance["command"])))
+    blocks.append(Definitions("In words", tuple(paragraphs(results))))
     blocks.append(_run(results))
     blocks += _definitions("Data", provenance.get("data"))
     blocks += _definitions("Machine", provenance.get("hardware"))

@@ -7,7 +7,17 @@ from lossatlas.study.results import StudyResults
 
 __all__ = ["build"]
 
-_SHOWN_ELSEWHERE = {"table1", "barriers", "passes", "distances", "separation", "replicas"}
+_SHOWN_ELSEWHERE = {
+    "table1",
+    "barriers",
+    "passes",
+    "replicas",
+    "distances",
+    "separation",
+    "claims",
+    "side_by_side",
+    "early_stopping",
+}
 
 
 def build(results: StudyResults) -> Section | None:

@@ -129,6 +129,35 @@
   addEventListener("beforeprint", () => { before = root.dataset.theme ?? null; setTheme("light"); });
   addEventListener("afterprint", () => setTheme(before));
 
+  // Beside a wide page the contents are always open; above a narrow one they would hide it.
+  const contents = document.getElementById("contents");
+  const wide = matchMedia("(min-width: 68rem)");
+  const arrange = () => {
+    contents.open = wide.matches;
+    contents.firstElementChild.tabIndex = wide.matches ? -1 : 0;
+  };
+  wide.addEventListener("change", arrange);
+  arrange();
+  contents.addEventListener("click", (event) => { if (event.target.closest("a") && !wide.matches) contents.open = false; });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && contents.open && !wide.matches) {
+      contents.open = false;
+      contents.firstElementChild.focus();
+    }
+  });
+
+  // The section being read: the last one that begins above the upper third of the window.
+  const links = new Map([...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
+  const sections = [...document.querySelectorAll("main > section")];
+  const follow = () => {
+    const read = sections.findLast((section) => section.getBoundingClientRect().top < innerHeight / 3) ?? sections[0];
+    for (const [anchor, link] of links) {
+      if (anchor === read?.id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
+  };
+  addEventListener("scroll", () => requestAnimationFrame(follow), { passive: true });
+  follow();
+
   if (["light", "dark"].includes(recall())) root.dataset.theme = recall();
   label();
   drawAll();

@@ -11,23 +11,24 @@ from lossatlas.analysis.claims import claims_table
 from lossatlas.core.files import Tree
 from lossatlas.core.path import Path
 from lossatlas.core.table import Table
+from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
-from lossatlas.study.results import Gathered, SetComparison, WeightAnalysis
+from lossatlas.study.results import Gathered, Holdout, Map, SetComparison, WeightAnalysis
 from lossatlas.study.stages.stage import Planning, Stage, of_kind
 from lossatlas.study.store import Piece
 
 __all__ = ["Tables"]
 
-_NEEDS = ("ensemble", "paths", "weights", "curvature", "claims")
+_NEEDS = ("ensemble", "paths", "weights", "holdout", "map", "curvature", "claims")
 _Found = dict[tuple[str, str, str, str], list[tuple[int, int, Path]]]
 
 
 class Tables(Stage):
-    """Makes the tables of losses, paths, weights and replicas."""
+    """Makes the tables of losses, paths, weights, early stopping and replicas, and the comparison with the paper."""
 
     kind = "tables"
-    version = 4
+    version = 5
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One for the whole study."""
@@ -46,6 +47,12 @@ class Tables(Stage):
             *_weight_tables(found.weights),
             analysis.sharpness_table(_sharpness(found)),
             claims_table(found.claims),
+            analysis.side_by_side_table(
+                ensembles, _statistics(found.weights), _map_heights(found.maps, context.config)
+            ),
+            analysis.early_stopping_table(
+                {_holdout_key(each): (each.fraction, each.curves) for each in found.holdouts}
+            ),
             analysis.replica_table(ensembles.items()),
         ]
         return [table.to_tree() for table in tables if table.rows]
@@ -69,8 +76,28 @@ def _by_stage(found: Gathered, *, straight: bool) -> _Found:
     return chosen
 
 
+def _statistics(found: Sequence[WeightAnalysis]) -> dict[tuple[str, str, str], analysis.WeightStatistics]:
+    return {(each.network, *key): some for each in found for key, some in each.statistics.items()}
+
+
+def _holdout_key(found: Holdout) -> tuple[str, str, str]:
+    return found.stage, found.network, found.optimizer
+
+
+def _map_heights(found: Sequence[Map], config: StudyConfig) -> dict[tuple[str, str], list[float]]:
+    """Heights of straight lines and of paths found as published, by landscape and the penalty of the search."""
+    heights: dict[tuple[str, str], list[float]] = {}
+    for each in found:
+        for name, path in each.paths.items():
+            penalty = config.maps[each.stage].finders[name].options.get("penalty")
+            way = {"linear": "straight", "fourier-published": f"λ = {penalty:g}" if penalty else ""}.get(path.method)
+            if way:
+                heights.setdefault((each.landscape, way), each.heights[name].tolist())
+    return heights
+
+
 def _weight_tables(found: Sequence[WeightAnalysis]) -> list[Table]:
-    statistics = {(each.network, *key): some for each in found for key, some in each.statistics.items()}
+    statistics = _statistics(found)
     compared = [(each.network, pair) for each in found for pair in each.comparisons]
     origins = {_sides(*each): each[1].origin for each in compared}
     components = {_sides(*each): each[1].components for each in compared}
