@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lossatlas.core.errors import ConfigurationError, StorageError
+from lossatlas.core.errors import ConfigurationError, DataError, StorageError
 from lossatlas.study import Piece, Study, plan
 from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
@@ -184,3 +185,21 @@ def test_plan_predicts_every_piece_and_writes_nothing(tmp_path: Path) -> None:
     predicted = sum(p.disk for p in pieces if p.label.startswith("ensemble"))
     assert predicted == pytest.approx(stored, rel=0.2)
     assert all(p.done for p in plan(Study(parse_config(TINY), folder)))
+
+
+def test_results_are_read_without_the_data(tmp_path: Path) -> None:
+    archive = tmp_path / "mine.npz"
+    images, labels = np.random.default_rng(0).random((96, 28, 28), np.float32), np.arange(96) % 10
+    np.savez(archive, x_train=images[:80], y_train=labels[:80], x_test=images[80:], y_test=labels[80:])
+    config = {**TINY, "data": {"name": str(archive)}}
+    folder = tmp_path / "s"
+    run(folder, config)
+    before = Study.open(folder).results()
+    archive.unlink()
+    after = Study.open(folder).results()
+    assert after.missing == before.missing == ()
+    assert after.provenance["data"] == before.provenance["data"]
+    assert [status.state for status in Study.open(folder).status()] == ["done"] * len(Study.open(folder).status())
+    # Another configuration is not that of the file.
+    with pytest.raises(DataError, match=r"mine\.npz"):
+        Study(parse_config({**config, "data": {"name": str(archive), "train_size": 70}}), folder).status()

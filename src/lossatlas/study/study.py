@@ -19,6 +19,7 @@ from lossatlas.core.hardware import describe_hardware, resolve_device
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context
+from lossatlas.study.examples import load_details, save_details
 from lossatlas.study.load import parse_config
 from lossatlas.study.made import make_problems
 from lossatlas.study.numerics import StudyNumerics
@@ -126,7 +127,7 @@ class Study:
 
     def pieces(self, numerics: StudyNumerics) -> list[Piece]:
         """All pieces, each after what it needs."""
-        return list_pieces(Planning(self.config, self.problems, numerics))
+        return list_pieces(Planning(self.config, self._details(), numerics))
 
     def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0) -> None:
         """Compute every piece that is missing.
@@ -150,6 +151,7 @@ class Study:
             self.store.sweep()
             numerics = self.numerics()
             numerics.save(self.folder)
+            save_details(self.folder, self.config, self.problems)
             torch.set_num_threads(numerics.threads)
             fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
             context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
@@ -201,6 +203,11 @@ class Study:
         )
 
     # ------------------------------------------------------------------ inside
+    def _details(self) -> dict[str, dict[str, Any]]:
+        """What is said of data and models: of those at hand, or else as stored, so that reading needs no data."""
+        stored = load_details(self.folder, self.config) if self._problems is None else None
+        return stored or {name: problem.details for name, problem in self.problems.items()}
+
     def _gather(self, pieces: Sequence[Piece]) -> Gathered:
         gathered = Gathered()
         for piece in pieces:
@@ -259,10 +266,9 @@ class Study:
         except ValueError as error:
             raise StorageError(f"expected JSON in {path}, got '{error}': delete the file") from error
         numerics = self.stored_numerics()
-        example = next(iter(self.problems.values()))
         return {
             **stored,
-            "data": example.details["data"],
+            "data": next(iter(self._details().values()))["data"],
             "numerics": (numerics.to_json()["networks"] if numerics else {}),
             "threads": numerics.threads if numerics else None,
             "device": self.device.type,

@@ -8,7 +8,6 @@ from typing import Any
 from lossatlas import optimize, training
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
-from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
@@ -31,7 +30,7 @@ class Ensembles(Stage):
             Piece(
                 self.kind,
                 f"{name} {method}",
-                training_inputs(planning, planning.problems[name], (name, network), (method, settings), self.version),
+                training_inputs(planning, (name, network), (method, settings), self.version),
             )
             for name, network in planning.config.networks.items()
             for method, settings in network.optimizers.items()
@@ -93,7 +92,6 @@ def tell(update: Update) -> Callable[[training.TrainingProgress], None]:
 
 def training_inputs(
     planning: Planning,
-    problem: Problem,
     network: tuple[str, NetworkConfig],
     optimizer: tuple[str, OptimizerConfig],
     version: int,
@@ -104,7 +102,7 @@ def training_inputs(
     return {
         "version": version,
         "network": name,
-        "problem": problem.details,
+        "problem": planning.details[name],
         "optimizer": method,
         # The constants in force, so that a changed default is not mistaken for the old one.
         "constants": repr(optimize.get(method, **settings.options)),

@@ -32,9 +32,7 @@ class Holdouts(Stage):
                 self.kind,
                 f"{stage} {name} {method}",
                 {
-                    **training_inputs(
-                        planning, planning.problems[name], (name, network), (method, settings), self.version
-                    ),
+                    **training_inputs(planning, (name, network), (method, settings), self.version),
                     "stage": stage,
                     "fraction": how.fraction,
                     "replicas": _replicas(how, network.replicas),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lossatlas.core.files import Tree
-from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
@@ -25,12 +24,12 @@ class Planning:
 
     Args:
         config: the study's configuration.
-        problems: by network.
+        details: of each network's data and model, by network.
         numerics: of the study.
     """
 
     config: StudyConfig
-    problems: Mapping[str, Problem]
+    details: Mapping[str, Mapping[str, Any]]
     numerics: StudyNumerics
 
 
@@ -51,7 +50,7 @@ class Stage(ABC):
         """List the pieces.
 
         Args:
-            planning: configuration, problems and numerics.
+            planning: configuration, details of the problems and numerics.
             earlier: pieces of the stages before this one.
         """
 
