@@ -233,6 +233,7 @@ def test_the_string_without_projection_is_as_low() -> None:
         ("escapes", -1, "escapes"),
         ("force_tolerance", 0.0, "force_tolerance"),
         ("step_error", float("nan"), "step_error"),
+        ("newton", 1, "newton"),
         ("climb_from", True, "climb_from"),
         ("amplitude", "big", "amplitude"),
         ("spring", -1.0, "spring"),

@@ -202,12 +202,15 @@ def test_converged_is_not_claimed_too_early(name: str) -> None:
         assert len(path.history["height"]) == 1
 
 
-def test_a_search_is_told_by_its_history() -> None:
+@pytest.mark.parametrize("name", ["neb", "string"])
+def test_a_search_is_told_by_its_history(name: str) -> None:
     landscape, start, end = muller_brown()
-    path = small("neb", 500).find(landscape, start, end)
+    path = small(name, 500).find(landscape, start, end)
     assert path.converged
     assert path.history is not None
-    assert len(path.history["height"]) * (len(path.t) - 2) + 1 == path.evaluations["gradients"]
+    every = len(path.history["height"]) * (len(path.t) - 2) + 1
+    # All images of a string move in every iteration; images of a band that are at rest are not evaluated.
+    assert path.evaluations["gradients"] == every if name == "string" else path.evaluations["gradients"] < every
     assert float(path.history["force"][-1]) <= 0.02
     assert float(path.history["height"][0]) > float(path.history["height"][-1])
 

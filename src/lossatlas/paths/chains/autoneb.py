@@ -26,6 +26,7 @@ class AutoNEBPathFinder(NEBPathFinder):
 
     Args:
         points: images at first.
+        newton: quasi-Newton steps, image by image, as in :class:`NEBPathFinder`. Few coarse images gain little by them.
         most_points: images at last.
         cycles: how often images are added.
         hidden_height: rise within a segment above the highest image, in units of the rise, that calls for an image.
@@ -54,6 +55,7 @@ class AutoNEBPathFinder(NEBPathFinder):
 
     name: ClassVar[str] = "autoneb"
 
+    newton: bool = False
     points: int = 7
     most_points: int = 31
     cycles: int = 4
@@ -76,7 +78,7 @@ class AutoNEBPathFinder(NEBPathFinder):
     @property
     def rows_at_once(self) -> int:
         """All images of all starts, a few times over."""
-        return 4 * max(self.points, self.most_points) * self.starts
+        return 4 * max(self.points, self.most_points) * self.starts * (1 + 10 * self.newton)
 
     def expected_gradients(self, landscape: Landscape) -> float:
         """Every iteration used with all images; most searches stop long before."""

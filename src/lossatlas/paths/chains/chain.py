@@ -65,7 +65,7 @@ class Chain:
         shares: ``(m - 1,)``, length wanted between neighbours, relative to each other.
         status: why it stopped.
         message: the same in a sentence.
-        iterations: evaluations of all inner images.
+        iterations: steps of the chain, the first evaluation included.
         gradients: rows evaluated with gradient, in full-batch units.
         loss_values: rows evaluated without.
         heights: highest image, per iteration.

@@ -46,7 +46,8 @@ def push_off(
     )
     lengths = x.new_tensor([chain.length for chain in chains])
     rises = x.new_tensor([chain.rise for chain in chains])
-    lowest, directions, spent = softest_across(landscape, x, grads, tangents, scale=lengths, names=names)
+    bounds = _WAY_DOWN * rises / lengths**2
+    lowest, directions, spent = softest_across(landscape, x, grads, tangents, scale=lengths, bound=bounds, names=names)
     ways = (lowest * lengths**2 <= _WAY_DOWN * rises).nonzero().flatten().tolist()
     asked = [replace(c, gradients=c.gradients + n) for c, n in zip(chains, spent, strict=True)]
     pushed: list[Tensor | None] = [None] * len(chains)
@@ -59,12 +60,21 @@ def push_off(
 
 
 def softest_across(
-    landscape: Landscape, x: Tensor, grads: Tensor, tangents: Tensor, *, scale: Tensor, names: list[tuple[int, ...]]
+    landscape: Landscape,
+    x: Tensor,
+    grads: Tensor,
+    tangents: Tensor,
+    *,
+    scale: Tensor,
+    bound: Tensor,
+    names: list[tuple[int, ...]],
 ) -> tuple[Tensor, Tensor, list[int]]:
     """Lowest curvature across a direction, by Lanczos with differences of gradients.
 
     H v ≈ (∇E(x + εv) - ∇E(x)) / ε, projected on what is orthogonal to the tangent. Ritz values are never below the
-    lowest eigenvalue, so a negative one proves that there is a way down.
+    lowest eigenvalue, so a negative one proves that there is a way down. That there is none cannot be proved by a few
+    products; it is believed after ln d of them, once the lowest Ritz value is above ``bound`` by more than its
+    residual.
 
     Args:
         landscape: where.
@@ -72,6 +82,7 @@ def softest_across(
         grads: ``(p, d)``, gradients there.
         tangents: ``(p, d)``, unit vectors.
         scale: ``(p,)``, a length; ε is a small part of it.
+        bound: ``(p,)``, the curvature below which there is a way down.
         names: seeds of the first vectors.
 
     Returns:
@@ -82,7 +93,8 @@ def softest_across(
         >>> saddle = from_function(lambda x: x[0] ** 2 - 3 * x[1] ** 2 - 5 * x[2] ** 2, dim=3)
         >>> x = torch.zeros(1, 3, dtype=torch.float64)
         >>> along = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
-        >>> lowest, direction, spent = softest_across(saddle, x, x, along, scale=torch.ones(1), names=[(0,)])
+        >>> one = torch.ones(1)
+        >>> lowest, direction, spent = softest_across(saddle, x, x, along, scale=one, bound=-one, names=[(0,)])
         >>> round(float(lowest), 6), direction.abs().round(decimals=3), spent
         (-6.0, tensor([[0., 1., 0.]], dtype=torch.float64), [2])
 
@@ -97,6 +109,7 @@ def softest_across(
     lowest, directions = x.new_zeros(count), v
     settled = torch.zeros(count, dtype=torch.bool, device=x.device)
     spent = [0] * count
+    enough = max(1, math.floor(math.log(dim)))
     for _ in range(max(1, min(dim - 1, _MOST_PRODUCTS))):
         ask = (~settled).nonzero().flatten()
         if dim < 2 or len(ask) == 0:
@@ -123,7 +136,10 @@ def softest_across(
             following = following - (following * tangents).sum(-1, keepdim=True) * tangents
         size = torch.linalg.vector_norm(following, dim=-1)
         largest = ritz.abs().amax(1)
-        settled = settled | (left <= _SETTLED * largest) | (size <= 1e-6 * largest) | ~product.isfinite().all(-1)
+        decided = lowest - bound > left if len(products) >= enough else torch.zeros_like(settled)
+        settled = (
+            settled | decided | (left <= _SETTLED * largest) | (size <= 1e-6 * largest) | ~product.isfinite().all(-1)
+        )
         basis.append(unit(following))
     return lowest, unit(directions), spent
 

@@ -31,8 +31,8 @@ class ChainFinder(PathFinder):
     """Relaxes a chain of images; the path is the polygonal chain through them.
 
     Args:
-        points: images m, both ends included; one iteration costs m - 2 gradients.
-        iterations: most evaluations of all inner images, over all phases.
+        points: images m, both ends included; one iteration costs m - 2 gradients, or fewer where images are at rest.
+        iterations: most steps of the chain, over all phases.
         force_tolerance: converged when the largest force across the chain is below this many times rise/length, rise
             being the highest image above the lowest, ends included, so that units do not matter. At a climbing image
             it is |∇L|.

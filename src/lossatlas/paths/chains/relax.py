@@ -12,7 +12,7 @@ from lossatlas.paths.chains.chain import Chain, Control, Places, curvatures, eva
 from lossatlas.paths.chains.forces import Batch, Force, Rule, sizes
 from lossatlas.paths.finder import Status
 
-__all__ = ["relax"]
+__all__ = ["Relaxation", "relax"]
 
 # Makri, Ortner & Kermode 2019, Algorithm 2: growth of the force that is still accepted, and bounds of one change of
 # the step length.
@@ -42,13 +42,10 @@ def relax(landscape: Landscape, places: Places, rule: Rule, control: Control, li
     Source: Makri, Ortner & Kermode, J. Chem. Phys. 150, 094109 (2019), Algorithm 2 (ODE12r), with the force's largest
     row in place of its largest component and lengths in units of the spacing.
     """
-    run = _Run(landscape, places, rule, control, limits)
-    while run.judge():
-        run.advance()
-    return run.chains()
+    return Relaxation(landscape, places, rule, control, limits).run()
 
 
-class _Run:
+class Relaxation:
     """The state of a relaxation: tensors with one row per chain, and lists for what is told in the end."""
 
     def __init__(self, landscape: Landscape, places: Places, rule: Rule, control: Control, limits: list[int]) -> None:
@@ -69,6 +66,12 @@ class _Run:
         self.force = rule.force(self.batch, self.climbing)
         self.relative = relative_force(self.batch, self.force)
         self.step = _first_step(self.batch, self.force, control)
+
+    def run(self) -> list[Chain]:
+        """Relax all chains until each has stopped."""
+        while self.judge():
+            self.advance()
+        return self.chains()
 
     def judge(self) -> bool:
         """Start climbing, record, and stop what has converged or spent its iterations; whether any are left."""
@@ -113,10 +116,16 @@ class _Run:
         self.fresh = self.running.clone()
         self._accept(active[accept], trial, now, accept)
         stuck = h * sizes(was.control).amax(1) <= 4 * torch.finfo(h.dtype).eps * old.lengths.sum(1)
-        for i in active[self.failures[active] >= _PATIENCE].tolist():
+        ended = torch.zeros_like(self.running)
+        ended[active] = stuck & good
+        self.give_up(ended)
+
+    def give_up(self, stuck: Tensor) -> None:
+        """Stop chains that met too many places that are not finite, and those whose steps are lost in rounding."""
+        for i in (self.running & (self.failures >= _PATIENCE)).nonzero().flatten().tolist():
             self.status[i], self.message[i] = "not finite", "the loss or its gradient is not finite beside the chain"
             self.running[i] = False
-        for i in active[stuck & good].tolist():
+        for i in stuck.nonzero().flatten().tolist():
             self.message[i] = self._why_stuck(i)
             self.running[i] = False
 

@@ -20,6 +20,9 @@ __all__ = ["SmoothSearch"]
 
 # Chosen on the landscapes with known passes.
 _SHARPNESS = 50.0  # β at last: points 1/50 of the height below the top count 1/e of it
+# With kinks the top is a corner between long straight pieces, and what lies beside it holds it back: .2 % of the height
+# on the φ⁴ ring, and in proportion to 1/β.
+_SHARPNESS_WITH_KINKS = 400.0
 _FIRST_CYCLE = 80  # steps until the learning rate has fallen for the first time
 _LOWEST_RATE = 0.01
 _MISSED = 3e-4  # how far the curve may rise above its sampled top at convergence, as a part of the height
@@ -33,8 +36,9 @@ class SmoothSearch:
     Every step takes ``per_step`` points at equal steps of arc length, shifted together at random, and the highest
     point of the curve as the last samples show it (:func:`highest`). The forces across the path
     g⊥ = ∇L − (∇L·τ)τ, weighted with exp(β (L − max L)/(max L − lower end)), move the modes by Adam. β rises from 0,
-    where the whole path relaxes as a string does, to 50, where only the top counts and what is below it is free. The
-    learning rate falls by cosines and starts again, each cycle twice as long, so that an easy pair stops early.
+    where the whole path relaxes as a string does, to 50, or 400 for families with kinks, where only the top counts and
+    what is below it is free. The learning rate falls by cosines and starts again, each cycle twice as long, so that an
+    easy pair stops early.
 
     A family with kinks can grow needles, out and back on one line, on which no force is across. There the part along
     the path is kept as far as the top is what counts, where it vanishes unless the top is the tip of a needle.
@@ -79,6 +83,7 @@ class SmoothSearch:
             top=torch.full_like(distance, 0.5),
             good=torch.zeros(len(ends), dtype=torch.int64, device=distance.device),
         )
+        sharpness = _SHARPNESS_WITH_KINKS if modes.kinked else _SHARPNESS
         draws = [generator(self.seed, "curve offsets", number) for number in ends.numbers]
         if steps:
             shape = start.b.shape[1:]
@@ -108,7 +113,7 @@ class SmoothSearch:
             # A top that has just moved elsewhere has not been looked at yet.
             good = (force <= self.force) & (found | (height <= higher))
             known["good"] = torch.where(good, known["good"] + 1, 0)
-            weight = torch.exp(_SHARPNESS * late * (loss - loss.amax(1, keepdim=True)) / scale[:, None])
+            weight = torch.exp(sharpness * late * (loss - loss.amax(1, keepdim=True)) / scale[:, None])
             weight = weight / weight.sum(1, keepdim=True)
             done = known["good"] >= _STABLE
             going = ~done
