@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossatlas.core.errors import ConfigurationError
+from lossatlas.study.claim_inputs import penalty_of, way_of
 from lossatlas.study.load import load_config, parse_config, recipe_names, recipe_summary
 
 MINIMAL = {"name": "t", "networks": {"fcp": {"optimizers": {"lbfgs-gss": {}}}}}
@@ -258,3 +259,13 @@ def test_unreadable_files(tmp_path):
     for source in ("quikstart", "", ".", "..", "quickstart/", str(tmp_path), "/dev/null", "x.TOML"):
         with pytest.raises(ConfigurationError, match="unknown recipe"):
             load_config(source)
+
+
+def test_stages_of_the_paper_are_known_by_how_they_search() -> None:
+    paths = load_config("paper").paths
+    ways = {name: (way_of(how), penalty_of(how)) for name, how in paths.items()}
+    assert ways["published"] == ways["published-on-test"] == ("published", 1e-4)
+    assert ways["published-penalty-high"] == ("published", 1e-3)
+    assert ways["converged"] == ("converged", None)
+    assert ways["aligned"] == ways["straight-aligned"] == ("aligned", None)
+    assert ways["straight"] == ("as they are", None)

@@ -49,7 +49,8 @@ def way_of(how: PathConfig) -> str:
 def penalty_of(how: FinderConfig) -> float | None:
     """λ of the published method; None for other methods."""
     finder = paths.finders[how.method](**how.options)
-    return finder.penalty if isinstance(finder, FourierPathFinder) and finder.method == "published" else None
+    published = isinstance(finder, FourierPathFinder) and finder.method == "published"
+    return float(finder.constants["penalty"]) if published else None
 
 
 def claim_inputs(config: StudyConfig, found: Gathered) -> list[ClaimInputs]:
@@ -105,8 +106,7 @@ def _paths(how: PathConfig, optimizer: str, weight_set: str, pairs: Sequence[Pai
     if penalty is None:
         return path_samples(found, optimizer, weight_set, how.landscape, way)
     samples = path_samples(found, optimizer, weight_set, how.landscape, f"{PENALTY}{penalty:g}")
-    default = FourierPathFinder(method="published").penalty
-    if penalty == default:
+    if penalty == FourierPathFinder(method="published").constants["penalty"]:
         samples |= path_samples(found, optimizer, weight_set, how.landscape, way)
     return samples
 

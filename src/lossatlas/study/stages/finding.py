@@ -106,7 +106,8 @@ def lowest(source: Piece, context: Context, count: int | None) -> list[int]:
 
 def finder_text(how: PathConfig | AtlasConfig) -> str:
     """The finder with the constants in force, so that a changed default is not mistaken for the old one."""
-    return repr(paths.finders[how.method](**how.options))
+    finder = paths.finders[how.method](**how.options)
+    return f"{finder.label}({finder.constants})"
 
 
 def read_pairs(trees: Sequence[Tree], how: dict[str, Any]) -> tuple[Pair, ...]:
