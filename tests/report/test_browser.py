@@ -402,6 +402,18 @@ def test_contents_stay_beside_a_wide_page(browser: Chromium, page: Path) -> None
     assert 0 < seen["nav"][1] < 60, "the contents are still in sight"
     assert seen["nav"][3] <= 900
 
+    # A window too low for all of them.
+    browser.evaluate("document.querySelector('nav').style.maxHeight = '150px'; scrollTo(0, 0)")
+    settled(browser)
+    browser.evaluate("scrollTo(0, document.body.scrollHeight)")
+    nav = settled(browser)["nav"]
+    link = browser.evaluate(
+        "(() => { const r = document.querySelector('nav a[aria-current]').getBoundingClientRect();"
+        " return [r.top, r.bottom]; })()"
+    )
+    assert nav[1] <= link[0]
+    assert link[1] <= nav[3]
+
 
 def test_contents_open_above_a_narrow_page(browser: Chromium, page: Path) -> None:
     browser.open(page, 390)

@@ -154,6 +154,11 @@
     for (const [anchor, link] of links) {
       if (anchor === read?.id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
     }
+    // In a window too low for all contents, the current one stays in sight.
+    const nav = contents.parentElement;
+    const link = links.get(read?.id);
+    const hidden = link && (link.offsetTop < nav.scrollTop || link.offsetTop > nav.scrollTop + nav.clientHeight - 40);
+    if (wide.matches && hidden) nav.scrollTop = link.offsetTop - nav.clientHeight / 2;
   };
   addEventListener("scroll", () => requestAnimationFrame(follow), { passive: true });
   follow();
