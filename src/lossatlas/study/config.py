@@ -190,7 +190,7 @@ class CurvatureConfig(_Strict):
         "parameter",
     )
     tolerance: float = Field(default=0.1, gt=0)
-    products: _Count = 200
+    products: Annotated[int, Field(ge=30, lt=2**31)] = 200  # a sketch and the first probes of a trace
 
 
 class HoldoutConfig(_Strict):

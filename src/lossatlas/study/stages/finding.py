@@ -13,7 +13,7 @@ from lossatlas import paths
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree, load_tree, save_tree
 from lossatlas.core.path import Path
-from lossatlas.study.config import AtlasConfig, PathConfig
+from lossatlas.study.config import AtlasConfig, FinderConfig, PathConfig
 from lossatlas.study.context import Context
 from lossatlas.study.costs import Cost, NetworkCosts
 from lossatlas.study.results import Pair
@@ -104,7 +104,7 @@ def lowest(source: Piece, context: Context, count: int | None) -> list[int]:
     return losses.argsort(stable=True)[:count].sort().values.tolist()
 
 
-def finder_text(how: PathConfig | AtlasConfig) -> str:
+def finder_text(how: FinderConfig) -> str:
     """The finder with the constants in force, so that a changed default is not mistaken for the old one."""
     finder = paths.finders[how.method](**how.options)
     return f"{finder.label}({finder.constants})"

@@ -16,6 +16,7 @@ from lossatlas.study.config import MapConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.results import Gathered, Map
+from lossatlas.study.stages.finding import finder_text
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.store import Piece
 from lossatlas.study.surface import Surface, surface, window
@@ -38,7 +39,7 @@ class Maps(Stage):
         ]
 
     def _inputs(self, planning: Planning, stage: str, how: MapConfig) -> dict[str, Any]:
-        finders = {name: repr(paths.finders[some.method](**some.options)) for name, some in how.finders.items()}
+        finders = {name: finder_text(some) for name, some in how.finders.items()}
         return {
             "version": self.version,
             "stage": stage,
