@@ -26,7 +26,7 @@ from lossatlas.study.store import Piece, Store
 __all__ = ["Pairing", "fingerprint"]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSION = 3
+_VERSION = 4
 
 # Where the straight line of a pair is looked at to tell landscapes apart: two that agree elsewhere differ between them.
 _LOOKS = 16

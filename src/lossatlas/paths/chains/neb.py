@@ -10,7 +10,7 @@ from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.chains.chain import Chain, Places
 from lossatlas.paths.chains.finder import ChainFinder
 from lossatlas.paths.chains.forces import Nudged, Rule
-from lossatlas.paths.chains.newton import NewtonRelaxation
+from lossatlas.paths.chains.newton import relax_by_newton
 
 __all__ = ["NEBPathFinder"]
 
@@ -80,4 +80,4 @@ class NEBPathFinder(ChainFinder):
     ) -> list[Chain]:
         if not self.newton:
             return super()._relax(landscape, places, limits, names)
-        return NewtonRelaxation(landscape, places, self._band, self.control, limits).run()
+        return relax_by_newton(landscape, places, self._band, self.control, limits)

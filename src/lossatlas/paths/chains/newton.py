@@ -10,11 +10,11 @@ from torch import Tensor
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.chains.chain import Chain, Control, Places, curvatures, relative_force
 from lossatlas.paths.chains.forces import Batch, Nudged, across, sizes
-from lossatlas.paths.chains.relax import Relaxation
+from lossatlas.paths.chains.relax import Relaxation, relax
 from lossatlas.paths.chains.secants import Model, Secants
 from lossatlas.paths.chains.tangents import improved_tangents
 
-__all__ = ["NewtonRelaxation"]
+__all__ = ["NewtonRelaxation", "relax_by_newton"]
 
 # The first step goes by this over the stiffest curvature along the chain, no image further than _REACH spacings.
 _FIRST = 0.7
@@ -27,6 +27,26 @@ _PART = 0.1
 # Iterations without a smaller force after which steps are halved: tangents may make neighbours swing together.
 _SWINGS = 6
 _LEAST_PART = 0.25
+# Iterations without a smaller force after which one step length for all images is tried instead, as at kinks.
+_STALE = 30
+
+
+def relax_by_newton(
+    landscape: Landscape, places: Places, rule: Nudged, control: Control, limits: list[int]
+) -> list[Chain]:
+    """Relax bands by quasi-Newton steps, and by those of an adaptive solver where the force no longer falls.
+
+    Arguments, result: as for :func:`lossatlas.paths.chains.relax.relax`.
+    """
+    relaxation = NewtonRelaxation(landscape, places, rule, control, limits)
+    chains = relaxation.run()
+    rest = [i for i in relaxation.stale if chains[i].iterations < limits[i]]
+    if rest:
+        left = [limits[i] - chains[i].iterations for i in rest]
+        followed = relax(landscape, Places.of([chains[i] for i in rest]), rule, control, left)
+        for i, chain in zip(rest, followed, strict=True):
+            chains[i] = chain.after(chains[i])
+    return chains
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,7 @@ class NewtonRelaxation(Relaxation):
         self.secants = Secants(batch.images)
         self.rows = self.used * batch.grads.shape[1]
         self.best, self.since = torch.full_like(self.relative, torch.inf), torch.zeros_like(self.used)
+        self.stale: list[int] = []
         self.part = torch.ones_like(self.relative)
 
     def advance(self) -> None:
@@ -173,8 +194,10 @@ class NewtonRelaxation(Relaxation):
         self.relative = relative_force(self.batch, self.force)
         less = self.relative < self.best
         self.best = torch.where(less, self.relative, self.best)
-        since = torch.where(less, 0, self.since + 1)
-        halve = since >= _SWINGS
-        self.since = torch.where(halve, 0, since)
+        self.since = torch.where(less, 0, self.since + 1)
+        halve = (self.since > 0) & (self.since % _SWINGS == 0)
         part = torch.where(halve, self.part / 2, torch.where(less, 2 * self.part, self.part))
         self.part = part.clamp(_LEAST_PART, 1)
+        for i in (self.running & (self.since >= _STALE)).nonzero().flatten().tolist():
+            self.stale.append(i)
+            self.running[i] = False
