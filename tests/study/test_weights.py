@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lossatlas import analysis, curvature
+from lossatlas import analysis, curvature, landscape
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.study import Piece, Study, StudyResults
 from lossatlas.study.load import parse_config
@@ -154,6 +154,9 @@ def test_a_map_repeats_its_searches(results: StudyResults) -> None:
     assert toy.heights["line"].unique().tolist() == pytest.approx([1.1023], abs=1e-3)
     assert len(toy.heights["noisy"].unique()) == 3
     assert toy.paths["noisy"].height == float(toy.heights["noisy"][0])
+    points = toy.paths["noisy"].points
+    assert points is not None, "without its points a path cannot be drawn on the map"
+    torch.testing.assert_close(landscape.get("paper-toy").value(points.double()), toy.paths["noisy"].loss)
 
 
 def test_a_map_needs_two_coordinates() -> None:

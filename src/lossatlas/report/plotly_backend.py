@@ -73,6 +73,8 @@ def _axis(axis: Axis, letter: str, panel: Panel) -> dict[str, object]:
         layout["dtick"] = 1
     elif counts and letter == "x":
         layout["range"] = _roomy(values, axis)
+        # The zero of the counts stands at the corner, where a label of this axis may stand too.
+        layout["ticklabelstandoff"] = 6
     if axis.categories:
         span = [-0.6, len(axis.categories) - 0.4]
         named = [(position, name) for position, name in enumerate(axis.categories) if name]
