@@ -139,7 +139,7 @@ def barrier_table(
     return Table(
         name,
         title,
-        "Height is the highest training loss on the path, barrier its rise above the higher of the two ends; in "
+        "Height is the highest loss on the path, on the data of its stage, barrier its rise above the higher end; in "
         "float64, between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from "
         "a jackknife over minima, since pairs share them.",
         columns,
