@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lossatlas import optimize, training
 from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.files import Tree
+from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
@@ -15,7 +16,7 @@ from lossatlas.study.results import Experiment, Gathered
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.store import Piece
 
-__all__ = ["Ensembles", "tell", "training_cost", "training_inputs"]
+__all__ = ["Ensembles", "train", "training_cost", "training_inputs"]
 
 
 class Ensembles(Stage):
@@ -38,28 +39,8 @@ class Ensembles(Stage):
 
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Train, from the checkpoint where there is one."""
-        network = context.config.networks[piece.inputs["network"]]
-        method = piece.inputs["optimizer"]
-        settings = network.optimizers[method]
-
-        ensemble = training.train(
-            context.problems[piece.inputs["network"]],
-            method,
-            replicas=network.replicas,
-            keep=network.keep,
-            seed=context.config.seed,
-            iterations=settings.iterations,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            select=context.config.select,
-            record_every=settings.record_every,
-            options=settings.options,
-            checkpoint=context.store.checkpoint(piece),
-            checkpoint_seconds=context.checkpoint_seconds,
-            on_interrupt="raise",
-            progress=tell(update),
-        )
-        return ensemble.to_tree()
+        problem = context.problems[piece.inputs["network"]]
+        return train(problem, piece, context, update).to_tree()
 
     def cost(self, piece: Piece, costs: Costs) -> Cost:
         """Steps and records, each timed."""
@@ -78,16 +59,44 @@ class Ensembles(Stage):
         )
 
 
-def tell(update: Update) -> Callable[[training.TrainingProgress], None]:
-    """Pass the progress of training on."""
+def train(problem: Problem, piece: Piece, context: Context, update: Update) -> Ensemble:
+    """Train what the inputs of a piece say, from its checkpoint where there is one.
 
-    def said(progress: training.TrainingProgress) -> None:
+    Args:
+        problem: with the study's numerics.
+        piece: its inputs are those of :func:`training_inputs`.
+        context: of the study.
+        update: told about progress.
+
+    Raises:
+        KeyboardInterrupt: the user's, after the checkpoint was written.
+    """
+    wanted = piece.inputs
+    settings = context.config.networks[wanted["network"]].optimizers[wanted["optimizer"]]
+
+    def tell(progress: training.TrainingProgress) -> None:
         update(
             progress.done / progress.total,
             f"{progress.unit} {progress.done}/{progress.total}, training loss {progress.loss:.2e}",
         )
 
-    return said
+    return training.train(
+        problem,
+        wanted["optimizer"],
+        replicas=wanted["replicas"],
+        keep=wanted["keep"],
+        seed=wanted["seed"],
+        iterations=settings.iterations,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        select=wanted["select"],
+        record_every=settings.record_every,
+        options=settings.options,
+        checkpoint=context.store.checkpoint(piece),
+        checkpoint_seconds=context.checkpoint_seconds,
+        on_interrupt="raise",
+        progress=tell,
+    )
 
 
 def training_inputs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossatlas import training
 from lossatlas.core.ensemble import Curves
 from lossatlas.core.files import Tree
 from lossatlas.study.config import HoldoutConfig
@@ -12,7 +11,7 @@ from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.made import make_problem
 from lossatlas.study.results import Gathered, Holdout
-from lossatlas.study.stages.ensembles import tell, training_cost, training_inputs
+from lossatlas.study.stages.ensembles import train, training_cost, training_inputs
 from lossatlas.study.stages.stage import Planning, Stage
 from lossatlas.study.store import Piece
 
@@ -48,25 +47,9 @@ class Holdouts(Stage):
 
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Train on what is not held out, from the checkpoint where there is one."""
-        name, method = piece.inputs["network"], piece.inputs["optimizer"]
-        settings = context.config.networks[name].optimizers[method]
+        name = piece.inputs["network"]
         problem = make_problem(context.config, name, piece.inputs["device"], validation=piece.inputs["fraction"])
-        ensemble = training.train(
-            problem.with_numerics(context.problems[name].train.numerics),
-            method,
-            replicas=piece.inputs["replicas"],
-            seed=context.config.seed,
-            iterations=settings.iterations,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            select="validation",
-            record_every=settings.record_every,
-            options=settings.options,
-            checkpoint=context.store.checkpoint(piece),
-            checkpoint_seconds=context.checkpoint_seconds,
-            on_interrupt="raise",
-            progress=tell(update),
-        )
+        ensemble = train(problem.with_numerics(context.problems[name].train.numerics), piece, context, update)
         return ensemble.to_tree()["curves"]
 
     def cost(self, piece: Piece, costs: Costs) -> Cost:
