@@ -44,7 +44,10 @@ class CurvePathFinder(PathFinder):
         force: a smooth path has converged when, at its highest point, the gradient across it times the distance of
             the ends is at most this fraction of (height - lower end).
         perturbation: random change of a smooth path's start, in units of ``learning_rate``'s, to leave symmetric ones.
-        points, tolerance, saddle, seed: see :class:`PathFinder`.
+        points: see :class:`PathFinder`.
+        tolerance: likewise.
+        saddle: likewise.
+        seed: likewise.
 
     Raises:
         InputError: options out of range.

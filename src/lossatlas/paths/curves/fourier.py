@@ -33,8 +33,15 @@ class FourierPathFinder(PathFinder):
         method: ``"converged"`` or ``"published"``.
         coefficients: N.
         learning_rate: converged: see :class:`CurvePathFinder`; published: of Adam, in the units of the coordinates.
-        strategy, budget, falloff, per_step, batch_size, late, flat, force, perturbation: of the converged method, see
-            :class:`CurvePathFinder`.
+        strategy: converged: see :class:`CurvePathFinder`.
+        budget: converged: likewise.
+        falloff: converged: likewise.
+        per_step: converged: likewise.
+        batch_size: converged: likewise.
+        late: converged: likewise.
+        flat: converged: likewise.
+        force: converged: likewise.
+        perturbation: converged: likewise.
         steps: published: steps of Adam.
         penalty: published: λ.
         length: published: ``"squared"`` steps |Δw|² or ``"plain"`` ones |Δw| are penalised.
@@ -42,7 +49,10 @@ class FourierPathFinder(PathFinder):
         objective: published: Σ_m ``"loss"`` or Σ_m ``"squared loss"``.
         keep: published: the iterate with the ``"lowest loss"`` (the sum), with the ``"lowest total"`` (penalty
             included), or the ``"last"``.
-        points, tolerance, saddle, seed: see :class:`PathFinder`; published: the M points of the sum.
+        points: see :class:`PathFinder`; published: the M points of the sum.
+        tolerance: see :class:`PathFinder`.
+        saddle: likewise.
+        seed: likewise.
 
     Raises:
         InputError: options out of range, or an option of the other method.
