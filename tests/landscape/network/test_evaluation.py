@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import sample_networks as nets
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lossatlas.core.randomness import seeded
 from lossatlas.landscape import AffineRows, NetworkLandscape, Numerics
+from lossatlas.landscape.network.strategies import ROW_BY_ROW, StrategyName
 
 Make = Callable[..., NetworkLandscape]
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -52,12 +54,12 @@ def test_value_and_gradient_match_float64_autograd(make: Make, dtype: torch.dtyp
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("strategy", ["loop", "vmap", "fused"])
+@pytest.mark.parametrize("strategy", get_args(StrategyName))
 @pytest.mark.parametrize("chunk", [None, 1, 7])
 def test_strategies_and_chunks_agree(make: Make, strategy: str, chunk: int | None, dtype: torch.dtype) -> None:
     plain = make(dtype=dtype, numerics=nets.PLAIN)
     x = nets.rows_of(plain, 4)
-    if plain.dim == 15456 and strategy != "loop":
+    if plain.dim == 15456 and strategy not in ROW_BY_ROW:
         # nn.LSTM has no batching rule: the measured choice must then be the loop (test_purity.py).
         with pytest.raises(RuntimeError, match=r"[Bb]atching rule"):
             make(dtype=dtype, numerics=Numerics(full=strategy)).value(x)
@@ -70,7 +72,7 @@ def test_strategies_and_chunks_agree(make: Make, strategy: str, chunk: int | Non
     assert relative(other.value(x), expected_value) < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("strategy", ["loop", "vmap"])
+@pytest.mark.parametrize("strategy", ["loop", "convnet", "vmap"])
 def test_per_row_mini_batches_equal_the_loop(make: Make, strategy: str) -> None:
     landscape = make(dtype=torch.float64, numerics=nets.PLAIN)
     if landscape.dim == 15456 and strategy == "vmap":

@@ -128,7 +128,7 @@ def test_unused_and_frozen_parameters() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.used(x)
 
-    for name in ("loop", "vmap", "fused"):
+    for name in ("loop", "convnet", "vmap", "fused"):
         landscape = NetworkLandscape(
             Idle(), F.cross_entropy, nets.vectors(), numerics=Numerics(full=name, data_chunk=6)
         )

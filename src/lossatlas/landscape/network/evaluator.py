@@ -14,7 +14,7 @@ from lossatlas.core.hardware import memory_budget
 from lossatlas.landscape.contract import Rows, row_chunks, take_rows
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, batch_size
-from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, STRATEGIES, StrategyName, Work
+from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, ROW_BY_ROW, STRATEGIES, StrategyName, Work
 
 __all__ = ["Evaluator", "Numerics", "Slices"]
 
@@ -136,8 +136,8 @@ class Evaluator:
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
         count = 0
-        # The loop holds one row's temporaries at a time, so rows that are there already need no limit.
-        unlimited = name == "loop" and isinstance(x, Tensor)
+        # One row's temporaries at a time, so rows that are there already need no limit.
+        unlimited = name in ROW_BY_ROW and isinstance(x, Tensor)
         size = max(n, 1) if unlimited else min(self.row_chunk(name, gradient, slices), max(n, 1))
         # Batches outer, rows inner: one pass over the data whatever the number of rows, each chunk warm in the cache.
         for number, batch in enumerate(self._batches(per_row)):
@@ -160,7 +160,7 @@ class Evaluator:
                 except (torch.OutOfMemoryError, RuntimeError) as error:
                     # Batched strategies deliver only after everything is computed, so a retry starts clean.
                     # Rows only: another cut through the data would change the order of the sums.
-                    if not _out_of_memory(error) or name == "loop" or size == 1:
+                    if not _out_of_memory(error) or name in ROW_BY_ROW or size == 1:
                         raise
                     size = max(1, size // 2)
                     continue
@@ -183,7 +183,7 @@ class Evaluator:
         totals: dict[str, Tensor] = {}
         count = 0
         # Metrics of the user's may be anything; those known here run in batched programs as the loss does.
-        batched = slices.indices is None and self.numerics.full != "loop" and self.program.plain_metrics
+        batched = slices.indices is None and self.numerics.full not in ROW_BY_ROW and self.program.plain_metrics
         size = self.row_chunk(self.numerics.full, False, slices) if batched else 1
         measure = METRIC_STRATEGIES[self.numerics.full if batched else "loop"]
         with torch.no_grad():
@@ -207,7 +207,7 @@ class Evaluator:
         if fixed is not None:
             # Free memory varies from call to call, and another cut through the rows may change the last bits.
             return fixed
-        if name == "loop":
+        if name in ROW_BY_ROW:
             # Only lazily made rows are limited here.
             per_row = 2 * self.program.spec.dim * self.dtype.itemsize
         else:
@@ -215,7 +215,7 @@ class Evaluator:
             # Saved activations, as many again for what backward makes, and parameters with their gradients.
             per_row = 2 * samples * self.bytes_per_sample() + 4 * self.program.spec.dim * self.dtype.itemsize
         budget = self.budget if self.budget is not None else memory_budget(self.device)
-        return max(1, budget // max(1, per_row if gradient or name == "loop" else per_row // 2))
+        return max(1, budget // max(1, per_row if gradient or name in ROW_BY_ROW else per_row // 2))
 
     def bytes_per_sample(self) -> int:
         """Bytes that autograd keeps for one sample of one row, measured once on a small batch."""

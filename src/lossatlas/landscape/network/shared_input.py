@@ -49,10 +49,16 @@ class _Linear(torch.autograd.Function):
         stacked = weight.movedim(weight_dim, 0)
         rows, out, _ = stacked.shape
         if input_dim is None:
+            if inputs.ndim == 2:
+                # Samples on the fast axis, for this layer and, through the branch below, for those that follow.
+                wide = stacked.flatten(0, 1) @ inputs.T
+                return wide.reshape(rows, out, -1).mT, 0
             # The row axis stays next to the outputs, where the product put it: no copy.
             wide = inputs @ stacked.flatten(0, 1).T
             return wide.reshape(*wide.shape[:-1], rows, out), wide.ndim - 1
         batched = inputs.movedim(input_dim, 0)
+        if batched.ndim == 3 and batched.mT.is_contiguous():
+            return torch.bmm(stacked, batched.mT).mT, 0
         flat = batched.flatten(1, -2) if batched.ndim > 2 else batched.unsqueeze(1)
         return torch.bmm(flat, stacked.mT).reshape(*batched.shape[:-1], out), 0
 

@@ -14,13 +14,17 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from lossatlas.landscape.network.convnet_kernels import ConvnetKernels
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.shared_input import SharedInputLinear
 from lossatlas.landscape.network.sources import map_tensors
 
-__all__ = ["METRIC_STRATEGIES", "STRATEGIES", "Strategy", "StrategyName", "Work"]
+__all__ = ["METRIC_STRATEGIES", "ROW_BY_ROW", "STRATEGIES", "Strategy", "StrategyName", "Work"]
 
-StrategyName: TypeAlias = Literal["loop", "vmap", "fused"]
+StrategyName: TypeAlias = Literal["loop", "convnet", "vmap", "fused"]
+
+ROW_BY_ROW: frozenset[StrategyName] = frozenset({"loop", "convnet"})
+"""Strategies that hold the temporaries of one row at a time."""
 
 Named: TypeAlias = Mapping[str, Tensor]
 
@@ -74,6 +78,12 @@ def loop(program: Program, work: Work) -> None:
             grads = _grad(loss, leaves)
         work.sums[index] += loss.detach()
         _deliver(spec.unflatten(work.gradients[index]), grads, work.first)
+
+
+def convnet(program: Program, work: Work) -> None:
+    """Like ``loop``, with kernels of its own for convolutions and average pooling."""
+    with ConvnetKernels():
+        loop(program, work)
 
 
 def batched(program: Program, work: Work) -> None:
@@ -154,10 +164,11 @@ def _deliver(targets: Named, grads: tuple[Tensor | None, ...], first: bool) -> N
             target.add_(grad)
 
 
-STRATEGIES: dict[StrategyName, Strategy] = {"loop": loop, "vmap": batched, "fused": fused}
+STRATEGIES: dict[StrategyName, Strategy] = {"loop": loop, "convnet": convnet, "vmap": batched, "fused": fused}
 
 METRIC_STRATEGIES: dict[StrategyName, Callable[[Program, Tensor, Named, Any], dict[str, Tensor]]] = {
     "loop": _metrics_loop,
+    "convnet": _metrics_loop,
     "vmap": _metrics_batched,
     "fused": _metrics_fused,
 }

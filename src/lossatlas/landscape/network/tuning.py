@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lossatlas.core.hardware import memory_budget, timed
+from lossatlas.landscape.network.convnet_kernels import has_convolutions
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.sources import TensorSource
-from lossatlas.landscape.network.strategies import StrategyName
+from lossatlas.landscape.network.strategies import ROW_BY_ROW, StrategyName
 
 __all__ = ["measure_numerics"]
 
@@ -20,12 +21,19 @@ _HYSTERESIS = 0.93
 # A strategy this much slower than the best so far is not timed again.
 _HOPELESS = 1.5
 # Enough repeats of short calls that one preempted run does not decide.
-_REPEATS = (3, 15)
+_REPEATS = (2, 15)
 _REPEAT_SECONDS = 0.15
+# Those within this factor of the fastest are timed once more, in turn.
+_CLOSE = 1.3
+_FINALISTS = 4
 _CHUNKS = (2048, 1024, 512, 256)
 _PROBE_SAMPLES = 4096
 _SCOUT_SAMPLES = 512
 _MINI_BATCH = 64
+
+
+def _repeats(seconds: float) -> int:
+    return min(max(_REPEATS[0], int(_REPEAT_SECONDS / max(seconds, 1e-6))), _REPEATS[1])
 
 
 def _seconds(action: Callable[[], object], device: torch.device, give_up: float) -> float:
@@ -34,11 +42,40 @@ def _seconds(action: Callable[[], object], device: torch.device, give_up: float)
         first = timed(action, device)  # includes warm-up: twice the allowance
         if first > 2 * give_up:
             return first
-        repeats = min(max(_REPEATS[0], int(_REPEAT_SECONDS / max(first, 1e-6))), _REPEATS[1])
-        return min(timed(action, device) for _ in range(repeats))
+        return min(timed(action, device) for _ in range(_repeats(first)))
     # What vmap refuses depends on the model's operators and comes as many types of error.
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return float("inf")
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """Seconds per row of one way to evaluate, and the call that was timed."""
+
+    numerics: Numerics
+    seconds: float
+    rows: int
+    action: Callable[[], object]
+
+
+def _fastest(timings: list[_Timing], device: torch.device) -> Numerics:
+    """The fastest way, where it beats the fastest plain loop by more than the hysteresis.
+
+    A machine's speed changes from second to second. The candidates that came close run again, one after the other in
+    turn, so that all of them see the same seconds.
+    """
+    best = min(timing.seconds for timing in timings)
+    close = sorted((t for t in timings if t.seconds <= _CLOSE * best), key=lambda t: t.seconds)[:_FINALISTS]
+    plain = min((t for t in timings if t.numerics.full == "loop"), key=lambda t: t.seconds)
+    finalists = close if plain in close else [*close, plain]
+    if len(finalists) == 1:
+        return plain.numerics
+    rounds = range(_repeats(sum(t.seconds * t.rows for t in finalists)))
+    times = [[timed(t.action, device) / t.rows for t in finalists] for _ in rounds]
+    final = [min(column) for column in zip(*times, strict=True)]
+    winner = final.index(min(final))
+    wins = final[winner] < _HYSTERESIS * final[finalists.index(plain)]
+    return finalists[winner].numerics if wins else plain.numerics
 
 
 def _chunk_candidates(evaluator: Evaluator, samples: int) -> list[int | None]:
@@ -82,51 +119,50 @@ def measure_numerics(evaluator: Evaluator, point: Tensor, rows: int = 6) -> Nume
 
     nothing = Slices(None, {})
 
-    def per_row(
-        numerics: Numerics, count: int, best: float, indices: Tensor | None = None, on: Evaluator = probe
-    ) -> float:
+    def time_full(numerics: Numerics, best: float, on: Evaluator = probe) -> _Timing:
         tuned = on.with_numerics(numerics)
-        slices = Slices(indices, {})
+        count = 1 if numerics.full in ROW_BY_ROW else rows
 
         def evaluate() -> None:
-            tuned.sums(block[:count], slices, gradient=True)
+            tuned.sums(block[:count], nothing, gradient=True)
 
-        return _seconds(evaluate, device, _HOPELESS * best * count) / count
+        return _Timing(numerics, _seconds(evaluate, device, _HOPELESS * best * count) / count, count, evaluate)
 
-    best, record = Numerics(), float("inf")
+    convolutions = device.type == "cpu" and has_convolutions(evaluator.program.model)
     chunks = _chunk_candidates(evaluator, samples)
-    for chunk in chunks:
-        candidate = Numerics(full="loop", data_chunk=chunk)
-        seconds = per_row(candidate, 1, record)
-        if seconds < _HYSTERESIS * record:
-            best, record = candidate, seconds
+    singles: tuple[StrategyName, ...] = ("loop", "convnet") if convolutions else ("loop",)
+    timings: list[_Timing] = []
+    record = float("inf")
     names: tuple[StrategyName, ...] = ("vmap", "fused") if rows > 1 else ()
-    scouted = per_row(Numerics(full="loop"), 1, float("inf"), on=scout)
-    for name in names:
+    scouted = time_full(Numerics(full="loop"), float("inf"), scout).seconds
+    for name in (*singles, *names):
         # Batched convolutions can be ten times slower than a loop: find out on a part of the data.
-        if per_row(Numerics(full=name), rows, scouted, on=scout) > _HOPELESS * scouted:
+        if name in names and time_full(Numerics(full=name), scouted, scout).seconds > _HOPELESS * scouted:
             continue
-        # Middle sizes first: one hopeless answer there settles the others.
-        for chunk in sorted(chunks, key=lambda size: abs((size or samples) - 512)):
-            candidate = Numerics(full=name, data_chunk=chunk)
-            seconds = per_row(candidate, rows, record)
-            if seconds > _HOPELESS * record:
-                break
-            if seconds < _HYSTERESIS * record:
-                best, record = candidate, seconds
+        for chunk in chunks:
+            timings.append(time_full(Numerics(full=name, data_chunk=chunk), record))
+            record = min(record, timings[-1].seconds)
+    best = _fastest(timings, device)
+
+    batch = torch.arange(rows * min(_MINI_BATCH, samples), device=device).reshape(rows, -1) % samples
+
+    def time_mini(name: StrategyName, give_up: float) -> float:
+        tuned = probe.with_numerics(Numerics(mini=name))
+        return _seconds(lambda: tuned.sums(block, Slices(batch, {}), gradient=True), device, _HOPELESS * give_up)
 
     mini: StrategyName = "loop"
-    if rows > 1:
-        batch = torch.arange(rows * min(_MINI_BATCH, samples), device=device).reshape(rows, -1) % samples
-        plain = per_row(Numerics(mini="loop"), rows, float("inf"), batch)
-        if per_row(Numerics(mini="vmap"), rows, plain, batch) < _HYSTERESIS * plain:
-            mini = "vmap"
+    fastest = _HYSTERESIS * (plain := time_mini("loop", float("inf")))
+    others: tuple[StrategyName, ...] = (*singles[1:], *names[:1])
+    for name in others:
+        seconds = time_mini(name, plain)
+        if seconds < fastest:
+            mini, fastest = name, seconds
     chosen = Numerics(full=best.full, mini=mini, data_chunk=best.data_chunk)
     # Fixed now, so that how much memory is free later does not change how rows are cut.
     fixed = evaluator.with_numerics(chosen)
     small = Slices(torch.arange(min(_MINI_BATCH, samples), device=device)[None], {})
     return replace(
         chosen,
-        row_chunk=None if best.full == "loop" else fixed.row_chunk(best.full, True, nothing),
-        mini_row_chunk=None if mini == "loop" else fixed.row_chunk(mini, True, small),
+        row_chunk=None if best.full in ROW_BY_ROW else fixed.row_chunk(best.full, True, nothing),
+        mini_row_chunk=None if mini in ROW_BY_ROW else fixed.row_chunk(mini, True, small),
     )
