@@ -94,7 +94,7 @@ def surface(
         courses = {"run": run, **courses}
     elif chosen == "trajectory":
         courses = {"run": given, **courses}
-    marked = {} if chosen == "trajectory" else dict(zip(labels, given, strict=True))
+    marked = {} if run is not None or chosen == "trajectory" else dict(zip(labels, given, strict=True))
     found = slice_landscape(
         landscape,
         made.plane,

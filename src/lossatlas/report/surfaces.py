@@ -291,8 +291,8 @@ def caption_of(surface: Surface, traces: Sequence[Trace] = ()) -> str:
     sentences = [f"{grid} points; neighbours are {steps} {unit} apart."]
     if surface.nonfinite:
         sentences.append(
-            f"At {surface.nonfinite} of {surface.values.numel()} points the {quantity_of(surface).lower()} is NaN or infinite; they are left "
-            "blank and marked."
+            f"At {surface.nonfinite} of {surface.values.numel()} points the {quantity_of(surface).lower()} is NaN or "
+            "infinite; they are left blank and marked."
         )
     shown = surface.values.log10() if _logarithmic(surface.values) else surface.values
     top = _ceiling(shown) if len(surface.axes) == 2 else None

@@ -140,10 +140,11 @@ def slice_landscape(
     """
     where = None if folder is None else Path(folder).expanduser().absolute()
     given, courses = dict(marked or {}), dict(runs or {})
-    for label, rows in {**given, **courses}.items():
-        check_rows(rows, landscape)
-        if rows.ndim != (1 if label in given else 2):
-            raise InputError(f"expected a point (d,) or a run (n, d) as '{label}', got shape {tuple(rows.shape)}")
+    for axes, what, those in ((1, "a point (d,)", given), (2, "a run (n, d)", courses)):
+        for label, rows in those.items():
+            check_rows(rows, landscape)
+            if rows.ndim != axes:
+                raise InputError(f"expected {what} as '{label}', got shape {tuple(rows.shape)}")
     exact = landscape if dtype is None or dtype == landscape.dtype else landscape.to(dtype=dtype)
     placed = plane.to(dtype=exact.dtype, device=exact.device)
     check_measures(exact, placed.origin, metrics)

@@ -80,8 +80,8 @@ def cautions(found: Slicing) -> tuple[str, ...]:
     sentences = list(found.notes)
     if surface.nonfinite:
         sentences.append(
-            f"At {surface.nonfinite} of {surface.values.numel()} points the {quantity_of(surface).lower()} is NaN or infinite. They are left "
-            "blank and marked, and take no part in any number."
+            f"At {surface.nonfinite} of {surface.values.numel()} points the {quantity_of(surface).lower()} is NaN or "
+            "infinite. They are left blank and marked, and take no part in any number."
         )
     for name, values in surface.metrics.items():
         wrong = int((~values.isfinite()).sum())
