@@ -13,7 +13,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state, seeded
 from lossatlas.landscape.network import NetworkLandscape, Numerics
-from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction
+from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction, keeps_running_statistics
 
 __all__ = ["Problem"]
 
@@ -49,7 +49,10 @@ class Problem:
         validation: held-out data for early stopping, or None.
         forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
-        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`.
+        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`; default: the
+            latter where layers such as ``nn.BatchNorm2d`` keep running statistics, which are those of the initial
+            weights here and never learned.
+        statistics_batch: samples per batch in mode ``"batch-statistics"``; default: all.
         reduction: how ``loss`` combines samples, ``"mean"`` or ``"sum"``.
         dtype: floating type of weights and losses; default float32.
         device: where to compute; default CPU.
@@ -83,7 +86,8 @@ class Problem:
         validation: object | None = None,
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
-        mode: Mode = "eval",
+        mode: Mode | None = None,
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
@@ -95,7 +99,7 @@ class Problem:
         self.loss = loss
         self.forward = forward
         self.metrics = metrics
-        self.mode: Mode = mode
+        self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self.dtype = dtype
         self.loss_unit = loss_unit
@@ -107,6 +111,7 @@ class Problem:
         with preserved_random_state():
             example = self._build()
         self.spec = ParamSpec.of(example)
+        self.mode: Mode = mode or ("batch-statistics" if keeps_running_statistics(example) else "eval")
         self._example = example
 
     @property
@@ -224,6 +229,7 @@ class Problem:
             forward=self.forward,
             metrics=self.metrics,
             mode=self.mode,
+            statistics_batch=self.statistics_batch,
             reduction=self.reduction,
             dtype=self.dtype,
             device=self._requested_device or "cpu",

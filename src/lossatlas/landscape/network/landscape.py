@@ -40,6 +40,9 @@ class NetworkLandscape:
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
         mode: ``"eval"``, or ``"batch-statistics"``: normalisation layers use each batch's own statistics and update
             nothing.
+        statistics_batch: samples per batch in that mode, the same ones in every pass over the data; parts of one size
+            but for rounding, in the data's order. None: one batch of all samples. A loader's batches are taken as they
+            come, and a mini-batch of :meth:`on` is one batch.
         reduction: how ``loss`` combines the samples of a batch: ``"mean"`` or ``"sum"``.
         dtype: ``torch.float32`` or ``torch.float64``; default: that of the parameters.
         device: default: that of the parameters.
@@ -69,13 +72,22 @@ class NetworkLandscape:
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
         mode: Mode = "eval",
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
         numerics: Numerics | None = None,
         memory: int | None = None,
     ) -> None:
-        program = Program(model, loss, forward=forward, metrics=metrics, mode=mode, reduction=reduction)
+        program = Program(
+            model,
+            loss,
+            forward=forward,
+            metrics=metrics,
+            mode=mode,
+            statistics_batch=statistics_batch,
+            reduction=reduction,
+        )
         own = [p for p in model.parameters() if p.requires_grad]
         chosen = dtype or own[0].dtype
         if chosen not in (torch.float32, torch.float64):
@@ -263,7 +275,7 @@ class NetworkLandscape:
         return self.samples if self._evaluator.program.reduction == "mean" else 1
 
     def _row_losses(self, rows: Tensor, slices: Slices) -> Iterator[RowLoss]:
-        program, source, chunk = self._evaluator.program, self._evaluator.source, self._data_chunk
+        program, source, chunk = self._evaluator.program, self._evaluator.source, self._evaluator.pass_chunk
         for i in range(len(rows)):
             part = slices.rows(slice(i, i + 1))
             subset = source if part.indices is None else TensorSource(source.take(part.indices[0]))
@@ -320,10 +332,11 @@ class NetworkLandscape:
                 raise InputError(f"expected sample indices in 0..{samples - 1}, got {low}..{high}")
         restricted = self._clone()
         restricted._restricted = True
+        restricted._evaluator = copy.copy(self._evaluator)
+        restricted._evaluator.program = self._evaluator.program.on_one_batch()
         if batch.ndim == 1:
             with preserved_random_state(self.device):
                 gathered = self._evaluator.source.take(batch.to(self.device))
-            restricted._evaluator = copy.copy(self._evaluator)
             restricted._evaluator.source = TensorSource(gathered)
         else:
             restricted._indices = batch.to(self.device)
@@ -404,10 +417,6 @@ class NetworkLandscape:
     # ------------------------------------------------------------------ inside
     def _clone(self) -> Self:
         return copy.copy(self)
-
-    @property
-    def _data_chunk(self) -> int | None:
-        return None if self._evaluator.program.needs_whole_batches else self._evaluator.numerics.data_chunk
 
     def _mean(self, sums: Tensor, count: int) -> Tensor:
         return sums / count if self._evaluator.program.reduction == "mean" else sums

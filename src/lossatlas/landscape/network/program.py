@@ -15,7 +15,7 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.landscape.network.cross_entropy import faster
 from lossatlas.landscape.network.sources import batch_size
 
-__all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction"]
+__all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction", "keeps_running_statistics"]
 
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
 Metric: TypeAlias = Callable[[Any, Any], Tensor]
@@ -40,6 +40,16 @@ class _Bound(nn.Module):
             return self._user_forward(self.model, batch)
         inputs, target = batch
         return self.model(inputs), target
+
+
+def keeps_running_statistics(model: nn.Module) -> bool:
+    """Whether a model has layers that normalise with averages collected while it was trained.
+
+    Example:
+        >>> keeps_running_statistics(nn.BatchNorm1d(2)), keeps_running_statistics(nn.LayerNorm(2))
+        (True, False)
+    """
+    return any(isinstance(module, _NORMS) and module.track_running_stats for module in model.modules())
 
 
 def _use_batch_statistics(model: nn.Module) -> None:
@@ -71,10 +81,11 @@ class Program:
         forward: ``forward(model, batch) -> (output, target)``; None for batches ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; None: accuracy where targets are class indices.
         mode: ``"eval"``, or ``"batch-statistics"``: normalisation layers use each batch's own statistics.
+        statistics_batch: samples over which they are taken in a pass over all data; None: all.
         reduction: how ``loss`` combines the samples of a batch.
 
     Raises:
-        InputError: no trainable parameters, or a model that cannot be copied.
+        InputError: no trainable parameters, a model that cannot be copied, or a batch of less than two samples.
     """
 
     def __init__(
@@ -85,12 +96,15 @@ class Program:
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
         mode: Mode = "eval",
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
     ) -> None:
         if mode not in ("eval", "batch-statistics"):
             raise InputError(f"expected mode 'eval' or 'batch-statistics', got '{mode}'")
         if reduction not in ("mean", "sum"):
             raise InputError(f"expected reduction 'mean' or 'sum', got '{reduction}'")
+        if statistics_batch is not None and statistics_batch < 2:
+            raise InputError(f"expected at least 2 samples to take statistics over, got {statistics_batch}")
         self.spec = ParamSpec.of(model)
         try:
             private = copy.deepcopy(model)
@@ -106,6 +120,7 @@ class Program:
             parameter.grad = None
             parameter.requires_grad_(False)
         self.mode: Mode = mode
+        self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self._loss: Loss = faster(copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss)
         self._metrics = dict(metrics) if metrics is not None else None
@@ -136,6 +151,12 @@ class Program:
         other._bound = _Bound(copy.deepcopy(self.model).to(dtype=dtype, device=device), self._bound._user_forward)
         if isinstance(self._loss, nn.Module):
             other._loss = copy.deepcopy(self._loss).to(dtype=dtype, device=device)
+        return other
+
+    def on_one_batch(self) -> Program:
+        """The same program, taking statistics over all samples it is given at once."""
+        other = copy.copy(self)
+        other.statistics_batch = None
         return other
 
     def with_batch_statistics(self) -> Program:
