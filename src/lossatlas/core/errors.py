@@ -11,6 +11,7 @@ __all__ = [
     "DivergenceError",
     "InputError",
     "LossatlasError",
+    "MemoryLimitError",
     "NonDeterministicLossError",
     "StorageError",
     "nearest",
@@ -42,6 +43,10 @@ class StorageError(LossatlasError):
 
 class DivergenceError(LossatlasError, ArithmeticError):
     """A loss is NaN or infinite where a finite one is needed."""
+
+
+class MemoryLimitError(LossatlasError):
+    """A computation does not fit into memory even in its smallest parts."""
 
 
 class NonDeterministicLossError(LossatlasError):
