@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -15,6 +16,7 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
+from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
@@ -260,15 +262,43 @@ class NetworkLandscape:
             >>> hessian.multiply(torch.eye(4)[:1], torch.tensor([0]))
             tensor([[0.6667, 0.0000, 0.0000, 0.6667]])
         """
-        self._prepare(x)
-        rows = take_rows(x, slice(0, x.shape[:-1].numel()))
-        losses = list(self._row_losses(rows, self._slices(x)))
-        keep = 0
-        if losses and isinstance(self._evaluator.source, TensorSource):
-            budget = self._evaluator.budget or memory_budget(self.device)
-            each = foretell_bytes(self._evaluator.program, losses[0], self._evaluator.source, self.samples)
-            keep = budget // max(1, each)
+        losses, keep = self._fixed_rows(x, foretell_bytes)
         return HessianAt(self._evaluator.program, losses, divide=self._divisor, keep=keep, differences=differences)
+
+    def gauss_newton_at(self, x: Tensor, middle: Middle = "loss", *, differences: bool = False) -> GaussNewtonAt:
+        """Gauss-Newton matrices (``"loss"``) or empirical Fisher matrices (``"gradients"``) at fixed rows.
+
+        Args:
+            x: ``(*b, d)``, n rows in all.
+            middle: what stands between the Jacobians of the outputs, see
+                :class:`lossatlas.landscape.network.gauss_newton.GaussNewtonAt`.
+            differences: take Jacobian times vector from central differences of the outputs.
+
+        Returns:
+            As :meth:`hessian_at`.
+
+        Example:
+            >>> net = nn.Linear(3, 1)
+            >>> landscape = NetworkLandscape(net, nn.functional.mse_loss, (torch.eye(3), torch.zeros(3, 1)))
+            >>> matrix = landscape.gauss_newton_at(landscape.flatten(net))
+            >>> matrix.multiply(torch.eye(4)[:1], torch.tensor([0]))
+            tensor([[0.6667, 0.0000, 0.0000, 0.6667]])
+        """
+        losses, keep = self._fixed_rows(x, partial(foretell_output_bytes, middle=middle))
+        program = self._evaluator.program
+        return GaussNewtonAt(program, losses, middle, divide=self._divisor, keep=keep, differences=differences)
+
+    def _fixed_rows(
+        self, x: Tensor, foretell: Callable[[Program, RowLoss, TensorSource, int], int]
+    ) -> tuple[list[RowLoss], int]:
+        """The losses of rows, and for how many of them memory allows the graphs to be kept."""
+        self._prepare(x)
+        losses = list(self._row_losses(take_rows(x, slice(0, x.shape[:-1].numel())), self._slices(x)))
+        source = self._evaluator.source
+        if not losses or not isinstance(source, TensorSource):
+            return losses, 0
+        budget = self._evaluator.budget or memory_budget(self.device)
+        return losses, budget // max(1, foretell(self._evaluator.program, losses[0], source, self.samples))
 
     @property
     def _divisor(self) -> int:

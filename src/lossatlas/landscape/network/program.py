@@ -184,6 +184,14 @@ class Program:
             raise InputError(f"expected the loss to be one number per batch, got {came}: use reduction='mean' in it")
         return loss.reshape(()) * count if self.reduction == "mean" else loss.reshape(())
 
+    def split(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> tuple[Any, Any]:
+        """Output and target of a batch, the two arguments of the loss."""
+        return self._outputs(params, buffers, batch)
+
+    def loss_of_output(self, output: Any, target: Any, count: int) -> Tensor:
+        """Sum of the loss over ``count`` samples from their output and target, ``-> ()``."""
+        return self._summed(self._loss(output, target), count)
+
     def loss_sum(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> Tensor:
         """Sum of the loss over the samples of a batch, ``-> ()``."""
         output, target = self._outputs(params, buffers, batch)
