@@ -102,8 +102,8 @@ def test_whatever_strategy_is_measured_gives_the_loops_numbers(name: str, dtype:
 @pytest.mark.parametrize("name", OWN)
 def test_replicas_train_and_are_connected(name: str) -> None:
     factory, data = OWN[name]
-    problem = la.problems.Problem(name, factory, F.cross_entropy, train=data(), test=data())
-    assert problem.mode == ("batch-statistics" if name == "image network" else "eval")
+    mode = "batch-statistics" if name == "image network" else "eval"
+    problem = la.problems.Problem(name, factory, F.cross_entropy, train=data(), test=data(), mode=mode)  # type: ignore[arg-type]
     ensemble = la.training.train(problem, "adam", replicas=2, epochs=6, batch_size=10, options={"lr": 0.01})
     assert ensemble.curves is not None
     losses = ensemble.curves.values["train_loss"]

@@ -19,7 +19,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.network import Numerics
-from lossatlas.landscape.network.program import Forward, Loss
+from lossatlas.landscape.network.program import Forward, Loss, keeps_running_statistics
 from lossatlas.problems.problem import Problem
 
 __all__ = ["Blueprint", "get", "problems"]
@@ -162,7 +162,7 @@ def get(
         else datasets.get(data, data_dir=data_dir, validation=validation, train_size=train_size, test_size=test_size)
     )
     with preserved_random_state():
-        models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
+        model = models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
     fitted = {} if set(blueprint.fitted) <= set(options) else blueprint.options_for(splits.train)
     options = {**fitted, **options}
 
@@ -178,6 +178,7 @@ def get(
         validation=pair(splits.validation) if splits.validation is not None else None,
         forward=blueprint.forward,
         metrics=None if blueprint.classifies else {},
+        mode="batch-statistics" if keeps_running_statistics(model) else "eval",
         statistics_batch=STATISTICS_BATCH,
         dtype=dtype,
         device=device,
