@@ -99,6 +99,7 @@ problems.add(
     "autoencoder, mean squared error",
 )
 problems.add("lstm", Blueprint("lstm", F.cross_entropy), "LSTM on permuted pixels, cross-entropy")
+problems.add("resnet8", Blueprint("resnet8", F.cross_entropy, fitted=_IMAGES), "ResNet-8, cross-entropy")
 problems.add("resnet20", Blueprint("resnet20", F.cross_entropy, fitted=_IMAGES), "ResNet-20, cross-entropy")
 problems.add("resnet56", Blueprint("resnet56", F.cross_entropy, fitted=_IMAGES), "ResNet-56, cross-entropy")
 problems.add("vgg9", Blueprint("vgg9", F.cross_entropy, fitted=(*_IMAGES, "side")), "VGG-9, cross-entropy")
@@ -129,8 +130,8 @@ def get(
     memory does not grow with the data. Networks without it are evaluated in eval mode.
 
     Args:
-        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"``, ``"lstm"``, ``"resnet20"``, ``"resnet56"``, ``"vgg9"`` or
-            ``"deep-linear"``.
+        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"``, ``"lstm"``, ``"resnet8"``, ``"resnet20"``, ``"resnet56"``,
+            ``"vgg9"`` or ``"deep-linear"``.
         data: name of a data set (``"digits"``, ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"``), an ``.npz`` file, or
             splits.
         data_dir: where data files are; see :func:`lossatlas.data.get`.
