@@ -77,25 +77,25 @@ def test_landscapes_by_name() -> None:
         _ = problems.get("fcp", train_size=40, test_size=16).validation
 
 
-def test_batch_normalisation_is_evaluated_with_the_statistics_of_batches() -> None:
-    """Running statistics would be those of the initial weights for ever."""
-
+def test_batch_normalisation_with_the_statistics_of_batches() -> None:
     def make(**options: object) -> Problem:
         return Problem("n", nets.Normalised, F.cross_entropy, train=nets.vectors(), test=nets.vectors(), **options)  # type: ignore[arg-type]
 
-    assert make().mode == make().train._evaluator.program.mode == "batch-statistics"
-    assert make(mode="eval").mode == make(mode="eval").train._evaluator.program.mode == "eval"
-    assert Problem("n", nets.Attention, F.cross_entropy, train=nets.tokens(), test=nets.tokens()).mode == "eval"
-    w = make().initial_weights(0, [0])
-    net = make().module(w[0]).train()
+    assert make().statistics_stay_initial
+    problem = make(mode="batch-statistics")
+    assert not problem.statistics_stay_initial
+    assert not Problem(
+        "n", nets.Attention, F.cross_entropy, train=nets.tokens(), test=nets.tokens()
+    ).statistics_stay_initial
+    w = problem.initial_weights(0, [0])
+    net = problem.module(w[0]).train()
     net.drop.eval()
     inputs, targets = nets.vectors()
     expected = F.cross_entropy(net(inputs), targets).detach()
-    torch.testing.assert_close(make().train.value(w)[0], expected)
-    torch.testing.assert_close(
-        make(statistics_batch=10).train.value(w)[0],
-        sum(F.cross_entropy(net(inputs[part]), targets[part]).detach() / 2 for part in (slice(10), slice(10, 20))),
-    )
+    torch.testing.assert_close(problem.train.value(w)[0], expected)
+    halves = [F.cross_entropy(net(inputs[part]), targets[part]).detach() for part in (slice(10), slice(10, 20))]
+    found = make(mode="batch-statistics", statistics_batch=10).train.value(w)[0]
+    torch.testing.assert_close(found, (halves[0] + halves[1]) / 2)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.network import Numerics
-from lossatlas.landscape.network.program import Forward, Loss
+from lossatlas.landscape.network.program import Forward, Loss, keeps_running_statistics
 from lossatlas.problems.problem import Problem
 
 __all__ = ["Blueprint", "get", "problems"]
@@ -99,6 +99,7 @@ problems.add(
     "autoencoder, mean squared error",
 )
 problems.add("lstm", Blueprint("lstm", F.cross_entropy), "LSTM on permuted pixels, cross-entropy")
+problems.add("resnet8", Blueprint("resnet8", F.cross_entropy, fitted=_IMAGES), "ResNet-8, cross-entropy")
 problems.add("resnet20", Blueprint("resnet20", F.cross_entropy, fitted=_IMAGES), "ResNet-20, cross-entropy")
 problems.add("resnet56", Blueprint("resnet56", F.cross_entropy, fitted=_IMAGES), "ResNet-56, cross-entropy")
 problems.add("vgg9", Blueprint("vgg9", F.cross_entropy, fitted=(*_IMAGES, "side")), "VGG-9, cross-entropy")
@@ -129,8 +130,8 @@ def get(
     memory does not grow with the data. Networks without it are evaluated in eval mode.
 
     Args:
-        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"``, ``"lstm"``, ``"resnet20"``, ``"resnet56"``, ``"vgg9"`` or
-            ``"deep-linear"``.
+        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"``, ``"lstm"``, ``"resnet8"``, ``"resnet20"``, ``"resnet56"``,
+            ``"vgg9"`` or ``"deep-linear"``.
         data: name of a data set (``"digits"``, ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"``), an ``.npz`` file, or
             splits.
         data_dir: where data files are; see :func:`lossatlas.data.get`.
@@ -162,7 +163,7 @@ def get(
         else datasets.get(data, data_dir=data_dir, validation=validation, train_size=train_size, test_size=test_size)
     )
     with preserved_random_state():
-        models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
+        model = models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
     fitted = {} if set(blueprint.fitted) <= set(options) else blueprint.options_for(splits.train)
     options = {**fitted, **options}
 
@@ -178,6 +179,7 @@ def get(
         validation=pair(splits.validation) if splits.validation is not None else None,
         forward=blueprint.forward,
         metrics=None if blueprint.classifies else {},
+        mode="batch-statistics" if keeps_running_statistics(model) else "eval",
         statistics_batch=STATISTICS_BATCH,
         dtype=dtype,
         device=device,

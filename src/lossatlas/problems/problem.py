@@ -49,9 +49,8 @@ class Problem:
         validation: held-out data for early stopping, or None.
         forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
-        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`; default: the
-            latter where layers such as ``nn.BatchNorm2d`` keep running statistics, which are those of the initial
-            weights here and never learned.
+        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`. Networks with
+            batch normalisation are trained in the latter; the former is for weights that come with statistics.
         statistics_batch: samples per batch in mode ``"batch-statistics"``; default: all.
         reduction: how ``loss`` combines samples, ``"mean"`` or ``"sum"``.
         dtype: floating type of weights and losses; default float32.
@@ -86,7 +85,7 @@ class Problem:
         validation: object | None = None,
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
-        mode: Mode | None = None,
+        mode: Mode = "eval",
         statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype = torch.float32,
@@ -99,6 +98,7 @@ class Problem:
         self.loss = loss
         self.forward = forward
         self.metrics = metrics
+        self.mode: Mode = mode
         self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self.dtype = dtype
@@ -111,7 +111,6 @@ class Problem:
         with preserved_random_state():
             example = self._build()
         self.spec = ParamSpec.of(example)
-        self.mode: Mode = mode or ("batch-statistics" if keeps_running_statistics(example) else "eval")
         self._example = example
 
     @property
@@ -147,6 +146,11 @@ class Problem:
                 "problems.get(name, validation=0.1)"
             )
         return self._landscape("validation")
+
+    @property
+    def statistics_stay_initial(self) -> bool:
+        """Whether normalisation would use the running statistics of a new network whatever the weights."""
+        return self.mode == "eval" and keeps_running_statistics(self._example)
 
     @property
     def has_validation(self) -> bool:

@@ -25,6 +25,7 @@ _NETWORKS = {
     "lenet": "LeNet",
     "lstm": "LSTM",
     "autoencoder": "Autoencoder",
+    "resnet8": "ResNet-8",
     "resnet20": "ResNet-20",
     "resnet56": "ResNet-56",
     "vgg9": "VGG-9",

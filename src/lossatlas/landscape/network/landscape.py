@@ -19,6 +19,7 @@ from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
+from lossatlas.landscape.network.one_type import widest_type
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
 from lossatlas.landscape.network.tuning import measure_numerics
@@ -46,7 +47,8 @@ class NetworkLandscape:
             but for rounding, in the data's order. None: one batch of all samples. A loader's batches are taken as they
             come, and a mini-batch of :meth:`on` is one batch.
         reduction: how ``loss`` combines the samples of a batch: ``"mean"`` or ``"sum"``.
-        dtype: ``torch.float32`` or ``torch.float64``; default: that of the parameters.
+        dtype: ``torch.float32`` or ``torch.float64``; default: that of the parameters, the widest where they differ.
+            The whole network computes in it, also where its code asks for another floating type.
         device: default: that of the parameters.
         numerics: strategy and chunks; default: measured at the first evaluation.
         memory: bytes for temporaries; default: a part of what is free.
@@ -91,7 +93,7 @@ class NetworkLandscape:
             reduction=reduction,
         )
         own = [p for p in model.parameters() if p.requires_grad]
-        chosen = dtype or own[0].dtype
+        chosen = dtype or widest_type(model)
         if chosen not in (torch.float32, torch.float64):
             raise InputError(f"expected dtype float32 or float64, got {chosen}: pass dtype=torch.float32")
         where = resolve_device(device) if device is not None else own[0].device

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
 from lossatlas.landscape.network.cross_entropy import faster
+from lossatlas.landscape.network.one_type import floating_types, in_type_of
 from lossatlas.landscape.network.sources import batch_size
 
 __all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction", "keeps_running_statistics"]
@@ -119,6 +120,7 @@ class Program:
         for parameter in private.parameters():
             parameter.grad = None
             parameter.requires_grad_(False)
+        self._native = floating_types(private)
         self.mode: Mode = mode
         self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
@@ -170,12 +172,14 @@ class Program:
 
     def outputs(self, model: nn.Module, batch: Any) -> tuple[Any, Any]:
         """Run another module in place of the private copy, ``-> (output, target)``."""
-        found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)
+        with in_type_of(model, self._native):
+            found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)
         return found
 
     def _outputs(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> tuple[Any, Any]:
         state = {f"model.{name}": tensor for name, tensor in (*params.items(), *buffers.items())}
-        outputs: tuple[Any, Any] = functional_call(self._bound, state, (batch,))
+        with in_type_of(self.model, self._native):
+            outputs: tuple[Any, Any] = functional_call(self._bound, state, (batch,))
         return outputs
 
     def _summed(self, loss: object, count: int) -> Tensor:
@@ -227,7 +231,7 @@ class Program:
             module.momentum = None
             module.train()
         state = {f"model.{name}": tensor for name, tensor in params.items()}
-        with torch.no_grad():
+        with torch.no_grad(), in_type_of(self.model, self._native):
             for batch in batches:
                 functional_call(scratch, state, (batch,))
         owned = {f"{name}." if name else "" for name in layers}
