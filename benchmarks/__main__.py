@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
+from benchmarks.surfaces import surface_against_point_by_point
 from benchmarks.timing import PAIRS, Comparison, compare, peak_flops, seconds
 from lossatlas import optimize, problems
 from lossatlas.landscape import Numerics
@@ -189,6 +190,13 @@ def published_paths_against_point_by_point() -> Result:
     return _report("published path of FCP against point by point", 1.0, found, "51 points, 10 steps")
 
 
+def surface_against_loop(name: str, *, loader: bool = True) -> Result:
+    """A 51x51 surface against a loop that writes weights into the model, over a DataLoader as tools have it."""
+    found, note = surface_against_point_by_point(name, loader=loader)
+    wanted = 3.0 if loader else 1.0
+    return _report(f"51x51 surface of {name} against point by point", wanted, found, note)
+
+
 BENCHMARKS: list[Callable[[], Result]] = [
     fcp_fraction_of_peak,
     lenet_against_unchunked,
@@ -201,6 +209,10 @@ BENCHMARKS: list[Callable[[], Result]] = [
         for plain in (False, True)
     ),
     published_paths_against_point_by_point,
+    lambda: surface_against_loop("fcp"),
+    lambda: surface_against_loop("fcp", loader=False),
+    lambda: surface_against_loop("lenet"),
+    lambda: surface_against_loop("lenet", loader=False),
 ]
 
 

@@ -2,9 +2,21 @@
 
 from lossatlas.report.connecting import write_connection
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Points, VerticalLine
+from lossatlas.report.marks import (
+    Contour,
+    Heatmap,
+    Histogram,
+    Line,
+    Points,
+    Relief,
+    ScaleBar,
+    SpaceLine,
+    VerticalLine,
+)
 from lossatlas.report.plot import plot
 from lossatlas.report.routes import map_figure
+from lossatlas.report.slicing import write_surface
+from lossatlas.report.surfaces import surface_figure
 from lossatlas.report.write import write
 
 __all__ = [
@@ -16,9 +28,14 @@ __all__ = [
     "Line",
     "Panel",
     "Points",
+    "Relief",
+    "ScaleBar",
+    "SpaceLine",
     "VerticalLine",
     "map_figure",
     "plot",
+    "surface_figure",
     "write",
     "write_connection",
+    "write_surface",
 ]

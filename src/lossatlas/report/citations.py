@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from lossatlas.report.bibliography import WORKS, Citation
 from lossatlas.report.bibliography_analysis import ANALYSIS_WORKS
 from lossatlas.report.bibliography_paths import PATH_WORKS
+from lossatlas.report.bibliography_slices import SLICE_WORKS
 from lossatlas.study.connection import Connection
 from lossatlas.study.results import StudyResults
+from lossatlas.study.slicing import Slicing
 
-__all__ = ["Citation", "bibtex", "citations_for", "citations_for_connection"]
+__all__ = ["Citation", "bibtex", "citations_for", "citations_for_connection", "citations_for_surface"]
 
 
 _BY_OPTIMIZER = {
@@ -41,12 +43,21 @@ _BY_TABLE = {
     "claims": ("welch1947", "schuirmann1987", "holm1979"),
     "sharpness": ("wu2000", "meyer2021", "kwon2021"),
 }
+_BY_PLANE = {
+    "filter": ("li2018",),
+    "layer": ("li2018",),
+    "minima": ("garipov2018",),
+    "initialisation": ("goodfellow2015",),
+    "eigenvector": ("wu2000",),
+    "trajectory": ("li2018", "antognini2018"),
+    "refined trajectory": ("ding2023", "li2018", "antognini2018"),
+}
 _ALIGNMENT = ("ainsworth2023",)
 _TREE = ("becker1997", "wales1998")
 _JACKKNIFE = ("efron1993",)
 _CENTROIDS = ("chen2010", "chung2013")
 _SEPARATION = ("mann1947", "newcombe2006", "fisher1936")
-_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS}
+_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS, **SLICE_WORKS}
 
 
 def citations_for(results: StudyResults) -> tuple[Citation, ...]:
@@ -95,6 +106,12 @@ def citations_for_connection(connection: Connection) -> tuple[Citation, ...]:
         else []
     )
     keys += _TREE if len(connection.labels) > 2 else ()
+    return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
+
+
+def citations_for_surface(found: Slicing) -> tuple[Citation, ...]:
+    """Works behind the directions and the roughness of a surface."""
+    keys = [*_BY_PLANE.get(found.surface.plane.kind, ()), *(("barber1996",) if found.relief is not None else ())]
     return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 
 

@@ -11,15 +11,15 @@ import numpy as np
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import write_atomic
-from lossatlas.report.marks import Histogram, Line, Mark, Points, VerticalLine
+from lossatlas.report.marks import Histogram, Line, Mark, Points, Relief, SpaceLine, VerticalLine
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Axis", "Figure", "LegendEntry", "Panel"]
+__all__ = ["Axis", "Figure", "LegendEntry", "Panel", "Scale"]
 
 Scale: TypeAlias = Literal["linear", "log"]
-_LABELLED = (Line, Points, Histogram, VerticalLine)
+_LABELLED = (Line, Points, Histogram, VerticalLine, SpaceLine)
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,11 @@ class Panel:
         y: vertical axis.
         marks: what is drawn, back to front.
         equal: a unit is as long on one axis as on the other, as on a map.
+        z: the axis upwards; then the panel is drawn in space and holds nothing but reliefs and lines in space.
 
     Raises:
-        InputError: there is nothing to draw, or a logarithmic axis has a number that is not positive.
+        InputError: there is nothing to draw, a mark of another kind of panel, or a logarithmic axis has a number that
+            is not positive.
     """
 
     title: str
@@ -82,10 +84,18 @@ class Panel:
     y: Axis
     marks: tuple[Mark, ...]
     equal: bool = False
+    z: Axis | None = None
 
     def __post_init__(self) -> None:
         if not self.marks:
             raise InputError(f"expected something to draw in panel '{self.title}', got no marks: leave the panel out")
+        for mark in self.marks:
+            if isinstance(mark, Relief | SpaceLine) != (self.z is not None):
+                where, what = ("space", "with") if self.z is None else ("the plane", "without")
+                raise InputError(
+                    f"expected a panel {what} a third axis for '{mark.label}' in '{self.title}', which is drawn in "
+                    f"{where}: draw it in a panel of its own"
+                )
         for mark in self.marks:
             for axis, values in ((self.x, np.asarray(mark.x)), (self.y, np.asarray(mark.y))):
                 wrong = values[np.isfinite(values) & (values <= 0)]
@@ -103,7 +113,7 @@ class LegendEntry:
 
     label: str
     role: str
-    mark: Line | Points | Histogram | VerticalLine = field(compare=False)
+    mark: Line | Points | Histogram | VerticalLine | SpaceLine = field(compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lossatlas.report.figure import Figure
-from lossatlas.report.marks import Heatmap, Histogram, Mark, Points, VerticalLine
+from lossatlas.report.marks import Heatmap, Histogram, Mark, Points, Relief, ScaleBar, SpaceLine, VerticalLine
 
 __all__ = ["figure_csv"]
 
@@ -20,12 +20,19 @@ _Row: TypeAlias = tuple[str, dict[str, float]]
 
 def _rows(mark: Mark) -> Iterator[_Row]:
     """Yield the series and the numbers by column of everything in a mark."""
-    if isinstance(mark, Heatmap):
+    if isinstance(mark, Heatmap | Relief):
         yield from _grid(mark)
     elif isinstance(mark, Histogram):
         yield from _histogram(mark)
     elif isinstance(mark, VerticalLine):
         yield mark.label, {"x": mark.at}
+    elif isinstance(mark, SpaceLine):
+        names = mark.members or ("",) * np.size(mark.x)
+        for *place, member in zip(*(np.asarray(v).tolist() for v in (mark.x, mark.y, mark.z)), names, strict=True):
+            yield f"{mark.label}: {member}" if member else mark.label, dict(zip("xyz", place, strict=True))
+    elif isinstance(mark, ScaleBar):
+        for a, b in zip(mark.x.tolist(), mark.y.tolist(), strict=True):
+            yield mark.label, {"x": a, "y": b}
     else:
         x, y = np.asarray(mark.x), np.asarray(mark.y)
         members = mark.members or ("",) * x.size if isinstance(mark, Points) else (mark.member,) * x.size
@@ -33,7 +40,7 @@ def _rows(mark: Mark) -> Iterator[_Row]:
             yield f"{mark.label}: {member}" if member else mark.label, {"x": a, "y": b}
 
 
-def _grid(mark: Heatmap) -> Iterator[_Row]:
+def _grid(mark: Heatmap | Relief) -> Iterator[_Row]:
     for y, row in zip(np.asarray(mark.y).tolist(), np.asarray(mark.z).tolist(), strict=True):
         for x, z in zip(np.asarray(mark.x).tolist(), row, strict=True):
             yield mark.label, {"x": x, "y": y, "z": z}
@@ -54,13 +61,14 @@ def figure_csv(figure: Figure) -> str:
         figure: any figure.
 
     Returns:
-        CSV with the columns panel, series, x, y, and z where a panel shows a grid. A histogram gives a line for every
+        CSV with the columns panel, series, x, y, and z where a panel shows a grid or has three axes. A scale bar
+        gives its three corners. A histogram gives a line for every
         bin, from x to x_end with the count in y, then one for every value, with it in x. Floats are the shortest text
         that reads back to the same bits; NaN (a gap) is an empty cell.
     """
     marks = [mark for panel in figure.panels for mark in panel.marks]
     columns = ["x", "y"]
-    columns += ["z"] if any(isinstance(mark, Heatmap) for mark in marks) else []
+    columns += ["z"] if any(isinstance(mark, Heatmap | Relief | SpaceLine) for mark in marks) else []
     columns += ["x_end"] if any(isinstance(mark, Histogram) for mark in marks) else []
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -10,6 +10,7 @@ import numpy as np
 from lossatlas.core.errors import InputError
 from lossatlas.report.histogram import Histogram
 from lossatlas.report.mark_values import Array, Values, checked, freeze, same_length
+from lossatlas.report.marks_space import Relief, ScaleBar, SpaceLine
 
 __all__ = [
     "Array",
@@ -20,6 +21,9 @@ __all__ = [
     "Mark",
     "Marker",
     "Points",
+    "Relief",
+    "ScaleBar",
+    "SpaceLine",
     "Values",
     "VerticalLine",
 ]
@@ -27,7 +31,7 @@ __all__ = [
 # Steps between contour lines, at most.
 _LINES = 20
 
-Marker: TypeAlias = Literal["circle", "diamond", "square", "triangle", "tick"]
+Marker: TypeAlias = Literal["circle", "diamond", "square", "triangle", "tick", "cross"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,4 +221,4 @@ class Contour(Heatmap):
         return np.round(count * step, 12) + 0.0 if len(count) > 1 else np.array([low, high])
 
 
-Mark: TypeAlias = Line | Points | Histogram | VerticalLine | Heatmap | Contour
+Mark: TypeAlias = Line | Points | Histogram | VerticalLine | Heatmap | Contour | Relief | SpaceLine | ScaleBar

@@ -16,12 +16,13 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from lossatlas.report.figure import Axis, Figure, Panel
-from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Mark, Points, VerticalLine
-from lossatlas.report.palette import colour_of
+from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Mark, Points, ScaleBar, VerticalLine
+from lossatlas.report.matplotlib_space import draw_space
+from lossatlas.report.palette import NEUTRAL, colour_of
 
 __all__ = ["draw", "render", "render_all"]
 
-_MARKERS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "tick": "|"}
+_MARKERS = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "tick": "|", "cross": "x"}
 _DASHES = (0, (4, 2))
 # Any: matplotlib types the keys of its settings as one literal of several hundred names.
 _STYLE: dict[Any, Any] = {
@@ -57,16 +58,16 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             label=mark.label,
         )
     elif isinstance(mark, Points):
-        tick = mark.marker == "tick"
+        thin = mark.marker in ("tick", "cross")
         axes.plot(
             np.asarray(mark.x),
             np.asarray(mark.y),
             linestyle="none",
             marker=_MARKERS[mark.marker],
             color=colour_of(mark.role),
-            markersize=12 if tick else 5,
-            markeredgecolor=colour_of(mark.role) if tick else "white",
-            markeredgewidth=2.0 if tick else 0.6,
+            markersize={"tick": 12, "cross": 3}.get(mark.marker, 5),
+            markeredgecolor=colour_of(mark.role) if thin else "white",
+            markeredgewidth={"tick": 2.0, "cross": 0.9}.get(mark.marker, 0.6),
             label=mark.label,
             zorder=3,
         )
@@ -91,8 +92,16 @@ def _draw_mark(axes: Axes, mark: Mark, canvas: Canvas) -> None:
             alpha=0.7,
         )
         canvas.colorbar(drawn, ax=axes, label=mark.text, shrink=0.9)
-    else:
+    elif isinstance(mark, ScaleBar):
+        _draw_scale_bar(axes, mark)
+    elif isinstance(mark, Heatmap):
         _draw_heatmap(axes, mark, canvas)
+
+
+def _draw_scale_bar(axes: Axes, bar: ScaleBar) -> None:
+    axes.plot(bar.x, bar.y, color=NEUTRAL, linewidth=2.5, solid_joinstyle="miter", label=f"_{bar.label}", zorder=4)
+    text = axes.annotate(bar.text, bar.corner, xytext=(4, 4), textcoords="offset points", color=NEUTRAL, zorder=5)
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _write_names(axes: Axes, points: Points) -> None:
@@ -130,9 +139,12 @@ def _set_axis(axes: Axes, which: Literal["x", "y"], axis: Axis) -> None:
 
 
 def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
+    axes.set_title(panel.title, loc="left")
+    if panel.z is not None:
+        draw_space(axes, panel, canvas)
+        return
     for mark in panel.marks:
         _draw_mark(axes, mark, canvas)
-    axes.set_title(panel.title, loc="left")
     _set_axis(axes, "x", panel.x)
     _set_axis(axes, "y", panel.y)
     if any(isinstance(mark, Histogram) for mark in panel.marks):
@@ -154,14 +166,12 @@ def draw(figure: Figure) -> Canvas:
     columns = min(figure.columns, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     with mpl.rc_context(_STYLE):
-        height = 4.4 if any(panel.equal for panel in figure.panels) else 2.9
+        height = 4.4 if any(panel.equal or panel.z is not None for panel in figure.panels) else 2.9
         canvas = Canvas(figsize=(max(4.6 * columns, 5.2), height * rows + 0.7), dpi=150, layout="constrained")
         FigureCanvasAgg(canvas)
-        grid = canvas.subplots(rows, columns, squeeze=False).ravel()
-        for axes, panel in zip(grid, figure.panels, strict=False):
+        for place, panel in enumerate(figure.panels, 1):
+            axes = canvas.add_subplot(rows, columns, place, projection=None if panel.z is None else "3d")
             _draw_panel(axes, panel, canvas)
-        for axes in grid[len(figure.panels) :]:
-            axes.remove()
         canvas.suptitle(figure.title, fontsize=11)
         if figure.legend:
             handles = {

@@ -17,7 +17,7 @@ from lossatlas.report.blocks import Section
 from lossatlas.report.cells import cell_text, labels_of
 from lossatlas.report.citations import Citation, bibtex
 from lossatlas.report.figure import Figure, LegendEntry
-from lossatlas.report.marks import Histogram, Line, VerticalLine
+from lossatlas.report.marks import Histogram, Line, SpaceLine, VerticalLine
 from lossatlas.report.palette import colour_of
 from lossatlas.report.plotly_backend import panel_json
 
@@ -49,6 +49,8 @@ def _swatch(entry: LegendEntry) -> Markup:
     if isinstance(mark, Line):
         dash = ' stroke-dasharray="6 3"' if mark.dashed else ""
         shape = f'<path d="M1 7H25" stroke="{colour}" stroke-width="2.4"{dash} fill="none"/>'
+    elif isinstance(mark, SpaceLine):
+        shape = f'<path d="M1 10 9 4 17 8 25 3" stroke="{colour}" stroke-width="2.4" fill="none"/>'
     elif isinstance(mark, VerticalLine):
         dash = "1.5 3" if mark.dotted else "4 2"
         shape = f'<path d="M13 0V14" stroke="{colour}" stroke-width="2.4" stroke-dasharray="{dash}" fill="none"/>'
@@ -63,6 +65,7 @@ def _swatch(entry: LegendEntry) -> Markup:
             "square": '<path d="M9 3h8v8H9Z"/>',
             "triangle": '<path d="M13 2l5 9H8Z"/>',
             "tick": '<path d="M12 1h2.4v12H12Z"/>',
+            "cross": f'<path d="M9 3 17 11M17 3 9 11" stroke="{colour}" stroke-width="2"/>',
         }
         shape = f'<g fill="{colour}">{shapes[mark.marker]}</g>'
     return Markup(f'<svg width="26" height="14" viewBox="0 0 26 14" aria-hidden="true">{shape}</svg>')
@@ -70,7 +73,7 @@ def _swatch(entry: LegendEntry) -> Markup:
 
 def _panel_height(figure: Figure) -> str:
     """Height of the panels in CSS: rows of categories need room for each, a map is about as high as wide."""
-    if any(panel.equal for panel in figure.panels):
+    if any(panel.equal or panel.z is not None for panel in figure.panels):
         return "min(480px, 88vw)"
     categories = max(len(panel.y.categories) for panel in figure.panels)
     return f"{max(200, 110 + 46 * categories) if categories else 300}px"

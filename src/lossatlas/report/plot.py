@@ -17,17 +17,19 @@ from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Line, Mark, Points
 from lossatlas.report.profiles import loss_axis, path_axis
 from lossatlas.report.routes import arc_axis, highest_point, position
+from lossatlas.report.surfaces import surface_figure
 from lossatlas.report.wording import network_name, number, optimizer_name
+from lossatlas.slices import Surface
 
 __all__ = ["plot"]
 
 
-def plot(result: Ensemble | Path | BarrierTree | Sequence[Path]) -> Figure:
+def plot(result: Ensemble | Path | BarrierTree | Surface | Sequence[Path]) -> Figure:
     """Draw a result.
 
     Args:
         result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked),
-            several paths in one panel, or a barrier tree (its disconnectivity graph).
+            several paths in one panel, a barrier tree (its disconnectivity graph), or a surface.
 
     Returns:
         A figure: it shows itself in a notebook, ``.interactive()`` is the Plotly figure, ``.save(path)`` writes
@@ -49,10 +51,13 @@ def plot(result: Ensemble | Path | BarrierTree | Sequence[Path]) -> Figure:
         return _path(result)
     if isinstance(result, BarrierTree):
         return disconnectivity_figure(result)
+    if isinstance(result, Surface):
+        return surface_figure(result)
     if isinstance(result, Sequence) and result and all(isinstance(item, Path) for item in result):
         return _paths(result)
     raise InputError(
-        f"expected an Ensemble, a Path or a list of Paths, or a BarrierTree to plot, got {type(result).__name__}"
+        f"expected an Ensemble, a Path or a list of Paths, a BarrierTree or a Surface to plot, got "
+        f"{type(result).__name__}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Array, Histogram
+from lossatlas.report.plotly_space import scene
 from lossatlas.report.plotly_traces import traces
 from lossatlas.report.wording import number
 
@@ -94,6 +96,13 @@ def _equalize(canvas: go.Figure, row: int, column: int) -> None:
     canvas.update_yaxes(scaleanchor=across, scaleratio=1, constrain="domain", row=row, col=column)
 
 
+def _kinds(panels: Sequence[Panel], rows: int, columns: int) -> list[list[dict[str, str] | None]]:
+    """Which cells of the grid are drawn in space; a cell without a panel has no axes."""
+    cells: list[dict[str, str] | None] = [{"type": "xy" if panel.z is None else "scene"} for panel in panels]
+    cells += [None] * (rows * columns - len(cells))
+    return [cells[row * columns : (row + 1) * columns] for row in range(rows)]
+
+
 def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     """Draw a figure with Plotly.
 
@@ -112,6 +121,7 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
         rows=rows,
         cols=columns,
         subplot_titles=titles,
+        specs=_kinds(panels, rows, columns),
         vertical_spacing=min(0.1, 0.32 / rows),
         horizontal_spacing=0.16 if columns > 1 else 0.0,
     )
@@ -119,10 +129,13 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     for index, panel in enumerate(panels):
         row, column = index // columns + 1, index % columns + 1
         for trace in traces(panel):
-            if isinstance(trace, go.Scatter):
+            if isinstance(trace, go.Scatter | go.Scatter3d) and trace.meta != "scale bar":
                 trace.showlegend = trace.name not in seen
                 seen.add(trace.name)
             canvas.add_trace(trace, row=row, col=column)
+        if panel.z is not None:
+            canvas.update_scenes(scene(panel), row=row, col=column)
+            continue
         canvas.update_xaxes(_axis(panel.x, "x", panel), row=row, col=column)
         canvas.update_yaxes(_axis(panel.y, "y", panel), row=row, col=column)
         if panel.equal:
@@ -138,7 +151,7 @@ def draw(figure: Figure, *, only: int | None = None) -> go.Figure:
     if only is None:
         canvas.update_layout(
             title={"text": figure.title, "x": 0.5},
-            height=(480 if any(panel.equal for panel in figure.panels) else 320) * rows + 160,
+            height=(480 if any(panel.equal or panel.z is not None for panel in figure.panels) else 320) * rows + 160,
             margin={"l": 60, "r": 20, "t": 80, "b": 90},
             legend={
                 "orientation": "h",

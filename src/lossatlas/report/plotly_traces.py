@@ -8,12 +8,31 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lossatlas.report.figure import Panel
-from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Mark, Points, VerticalLine
-from lossatlas.report.palette import colour_of
+from lossatlas.report.marks import (
+    Contour,
+    Heatmap,
+    Histogram,
+    Line,
+    Mark,
+    Points,
+    Relief,
+    ScaleBar,
+    SpaceLine,
+    VerticalLine,
+)
+from lossatlas.report.palette import NEUTRAL, colour_of
+from lossatlas.report.plotly_space import space_trace
 
 __all__ = ["traces"]
 
-_MARKERS = {"circle": "circle", "diamond": "diamond", "square": "square", "triangle": "triangle-up", "tick": "line-ns"}
+_MARKERS = {
+    "circle": "circle",
+    "diamond": "diamond",
+    "square": "square",
+    "triangle": "triangle-up",
+    "tick": "line-ns",
+    "cross": "x-thin",
+}
 # Names of single lines are shown on hover; beyond this many numbers they would weigh more than the numbers.
 _NAMED_POINTS = 20_000
 
@@ -69,7 +88,7 @@ def _hover(label: str, panel: Panel, *, named: bool) -> str:
 
 
 def _points(points: Points, panel: Panel) -> go.Scatter:
-    tick = points.marker == "tick"
+    thin = points.marker in ("tick", "cross")
     colour = colour_of(points.role)
     return go.Scatter(
         x=points.x,
@@ -81,11 +100,14 @@ def _points(points: Points, panel: Panel) -> go.Scatter:
         marker={
             "symbol": _MARKERS[points.marker],
             "color": colour,
-            "size": 18 if tick else 8,
-            "line": {"width": 2.5 if tick else 1, "color": colour if tick else "white"},
+            "size": {"tick": 18, "cross": 5}.get(points.marker, 8),
+            "line": {
+                "width": (2.5 if points.marker == "tick" else 1.5) if thin else 1,
+                "color": colour if thin else "white",
+            },
         },
         # The page gives outlines the colour of its paper, light or dark.
-        meta=None if tick else "outlined",
+        meta=None if thin else "outlined",
         text=list(points.members) or None,
         hovertemplate=_hover(points.label, panel, named=bool(points.members)),
     )
@@ -154,7 +176,23 @@ def _grid(mark: Heatmap, panel: Panel) -> go.Contour | go.Heatmap:
     return go.Heatmap(**shared)
 
 
-def traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap]:
+def _scale_bar(bar: ScaleBar) -> go.Scatter:
+    return go.Scatter(
+        x=bar.x,
+        y=bar.y,
+        mode="lines+text",
+        name=bar.label,
+        showlegend=False,
+        meta="scale bar",
+        line={"color": NEUTRAL, "width": 4},
+        text=["", bar.text, ""],
+        textposition="top right",
+        textfont={"color": NEUTRAL, "size": 13},
+        hovertemplate=f"{bar.text}<extra></extra>",
+    )
+
+
+def traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap | go.Surface | go.Scatter3d]:
     """Draw the marks of a panel, back to front; neighbouring lines of one label become one trace."""
     named = sum(np.size(mark.x) for mark in panel.marks) <= _NAMED_POINTS
     for run in _runs(panel.marks):
@@ -170,3 +208,7 @@ def traces(panel: Panel) -> Iterator[go.Scatter | go.Contour | go.Heatmap]:
             yield _vertical(mark, panel)
         elif isinstance(mark, Heatmap):
             yield _grid(mark, panel)
+        elif isinstance(mark, Relief | SpaceLine):
+            yield space_trace(mark, panel)
+        elif isinstance(mark, ScaleBar):
+            yield _scale_bar(mark)

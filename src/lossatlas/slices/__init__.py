@@ -21,6 +21,7 @@ from lossatlas.slices.plane import Plane, Projection
 from lossatlas.slices.refine import Refinement, mismatch_and_gradient, refine_plane
 from lossatlas.slices.roughness import Roughness, convex_envelope, roughness
 from lossatlas.slices.surface import Surface
+from lossatlas.slices.traces import Trace, trace
 from lossatlas.slices.trajectory import TrajectoryPlane, random_walk_fractions, trajectory_plane
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Refinement",
     "Roughness",
     "Surface",
+    "Trace",
     "TrajectoryPlane",
     "adaptive_window",
     "convex_envelope",
@@ -54,5 +56,6 @@ __all__ = [
     "save_vtk",
     "surface",
     "surface_on",
+    "trace",
     "trajectory_plane",
 ]

@@ -147,7 +147,8 @@ def refine_plane(
     bare = Plane(start.origin, basis.to(rows.dtype))
     names = tuple(f"refined direction {k + 1}" for k in range(bare.count))
     window = covering(bare.project(rows).coordinates)
-    plane = Plane(bare.origin, bare.directions, "refined trajectory", names, window, start.spec, dict(start.details))
+    details = {"mismatch": [search.course[0], search.course[-1]], "points": len(rows)}
+    plane = Plane(bare.origin, bare.directions, "refined trajectory", names, window, start.spec, details)
     message = f"{search.status}: mismatch {search.course[0]:.3g} before, {min(search.course):.3g} after"
     course = torch.tensor(search.course, dtype=torch.float64)
     return Refinement(plane, course, search.status, {"gradients": search.calls * len(rows)}, message)

@@ -18,6 +18,7 @@ from lossatlas.study.results import (
     StudyResults,
     WeightAnalysis,
 )
+from lossatlas.study.slicing import Slicing, load_slicing, slice_landscape
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
@@ -35,6 +36,7 @@ __all__ = [
     "PlannedPiece",
     "Route",
     "SetComparison",
+    "Slicing",
     "Study",
     "StudyConfig",
     "StudyResults",
@@ -43,8 +45,10 @@ __all__ = [
     "connect",
     "load_config",
     "load_connection",
+    "load_slicing",
     "plan",
     "recipe_names",
     "recipe_summary",
+    "slice_landscape",
     "surface",
 ]

@@ -30,6 +30,12 @@
       change[axis + ".linecolor"] = colour("--axis");
       change[axis + ".tickcolor"] = colour("--axis");
     }
+    for (const scene of Object.keys(layout).filter((name) => /^scene\d*$/.test(name))) {
+      for (const axis of ["xaxis", "yaxis", "zaxis"]) {
+        change[`${scene}.${axis}.color`] = colour("--ink");
+        change[`${scene}.${axis}.gridcolor`] = colour("--grid");
+      }
+    }
     return change;
   };
 
