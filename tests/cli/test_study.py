@@ -54,6 +54,11 @@ def test_a_tiny_study_from_nothing_to_report_and_again(run, tmp_path, tiny):
     assert again.status == 0
     assert (out / "report.html").exists()
 
+    elsewhere = run("report", out, "--to", tmp_path / "elsewhere", "--markdown")
+    assert elsewhere.out.splitlines()[-1] == str(tmp_path / "elsewhere" / "report.html")
+    assert (tmp_path / "elsewhere" / "report.md").read_text().startswith("# Loss landscapes: ")
+    assert not (out / "report.md").exists()
+
 
 def test_plan_predicts_and_writes_nothing(run, tmp_path, tiny):
     outcome = run("study", "plan", tiny)

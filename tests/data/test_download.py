@@ -136,7 +136,7 @@ def test_only_the_web_is_read(tiny: Any, tmp_path: Path) -> None:
 
 
 def test_names_without_files_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\(mnist, fashion-mnist\), got 'digits': it needs no download"):
+    with pytest.raises(InputError, match=r"\(mnist, fashion-mnist, cifar10\), got 'digits': it needs no download"):
         data.download("digits")
     with pytest.raises(ConfigurationError, match="did you mean 'mnist'"):
         data.download("mnits")

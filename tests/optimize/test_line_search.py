@@ -189,6 +189,7 @@ def test_rows_take_their_own_ways() -> None:
     ("name", "value"),
     [
         ("first_step", 0.0),
+        ("first_step", 1e300),
         ("growth", 1.0),
         ("shrink", 1.0),
         ("section", 0.7),

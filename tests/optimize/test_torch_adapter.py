@@ -228,3 +228,9 @@ def test_what_makes_no_optimizer_is_refused(counted: Make, points: Make) -> None
         TorchOptimizer(lambda params: params).init(landscape, x)  # type: ignore[arg-type,return-value]
     with pytest.raises(ConfigurationError, match="closure"):
         TorchOptimizer(lambda params: torch.optim.LBFGS(params, lr=0.5)).init(landscape, x)
+
+
+def test_options_that_torch_refuses_in_its_first_step_are_refused_before_it(counted: Make, points: Make) -> None:
+    landscape, x = counted(network_loss, 9, torch.float64, SPEC), points(1, 9)
+    with pytest.raises(ConfigurationError, match=r"Adam can step on device 'cpu', got .*capturable"):
+        TorchOptimizer(torch.optim.Adam, capturable=True).init(landscape, x)

@@ -10,6 +10,7 @@ from torch import nn
 
 from lossatlas import problems
 from lossatlas.core.errors import ConfigurationError, InputError
+from lossatlas.data import from_tensors
 from lossatlas.landscape import Numerics
 from lossatlas.problems import Problem
 
@@ -74,6 +75,66 @@ def test_landscapes_by_name() -> None:
         problem.landscape("training")
     with pytest.raises(InputError, match="hold some out"):
         _ = problems.get("fcp", train_size=40, test_size=16).validation
+
+
+def test_batch_normalisation_with_the_statistics_of_batches() -> None:
+    def make(**options: object) -> Problem:
+        return Problem("n", nets.Normalised, F.cross_entropy, train=nets.vectors(), test=nets.vectors(), **options)  # type: ignore[arg-type]
+
+    assert make().statistics_stay_initial
+    problem = make(mode="batch-statistics")
+    assert not problem.statistics_stay_initial
+    assert not Problem(
+        "n", nets.Attention, F.cross_entropy, train=nets.tokens(), test=nets.tokens()
+    ).statistics_stay_initial
+    w = problem.initial_weights(0, [0])
+    net = problem.module(w[0]).train()
+    net.drop.eval()
+    inputs, targets = nets.vectors()
+    expected = F.cross_entropy(net(inputs), targets).detach()
+    torch.testing.assert_close(problem.train.value(w)[0], expected)
+    halves = [F.cross_entropy(net(inputs[part]), targets[part]).detach() for part in (slice(10), slice(10, 20))]
+    found = make(mode="batch-statistics", statistics_batch=10).train.value(w)[0]
+    torch.testing.assert_close(found, (halves[0] + halves[1]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fitted"),
+    [
+        ("resnet20", {"depth": 8}, {"channels": 3, "classes": 4}),
+        ("vgg9", {"width": 0.1}, {"channels": 3, "classes": 4, "side": 6}),
+        ("deep-linear", {"width": 5}, {"inputs": 108, "outputs": 4}),
+    ],
+)
+def test_the_data_decide_the_ends_of_a_network(name: str, options: dict[str, object], fitted: dict[str, int]) -> None:
+    x, y = torch.rand(12, 3, 6, 6), torch.arange(12) % 4
+    problem = problems.get(name, data=from_tensors((x, y), (x[:8], y[:8])), numerics=Numerics(), **options)
+    assert problem.details["options"] == {**fitted, **options}
+    w = problem.initial_weights(0, range(2))
+    value, grad = problem.train.value_and_grad(w)
+    assert bool(value.isfinite().all())
+    assert bool(grad.any(1).all())
+    assert problem.mode == ("eval" if name == "deep-linear" else "batch-statistics")
+
+
+def test_one_hot_targets_of_the_deep_linear_network() -> None:
+    x, y = torch.rand(5, 1, 2, 2), torch.tensor([0, 2, 1, 1, 0])
+    data = from_tensors((x, y), (x, y))
+    for strategy in ("loop", "vmap", "fused"):
+        problem = problems.get("deep-linear", data=data, width=3, numerics=Numerics(full=strategy, mini=strategy))  # type: ignore[arg-type]
+        w = problem.initial_weights(0, [0, 1])
+        outputs = problem.module(w[1])(x).detach()
+        expected = F.mse_loss(outputs, F.one_hot(y, 3).float())
+        torch.testing.assert_close(problem.train.value(w)[1], expected)
+        torch.testing.assert_close(problem.train.on(torch.arange(5).expand(2, 5)).value(w)[1], expected)
+
+
+def test_data_that_do_not_fit_a_network_are_refused() -> None:
+    x, y = torch.rand(6, 7), torch.arange(6) % 2
+    with pytest.raises(InputError, match=r"for 'resnet20', got samples of shape \(7,\): give the option 'channels'"):
+        problems.get("resnet20", data=from_tensors((x, y), (x, y)))
+    with pytest.raises(InputError, match="without classes: give the option 'classes'"):
+        problems.get("resnet20", data=from_tensors((x.reshape(6, 7, 1, 1), x), (x.reshape(6, 7, 1, 1), x)))
 
 
 def test_unknown_names_and_options() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path as FilePath
 import numpy as np
 import pytest
 import torch
-from paper_results import RADII, comparison, complete, stage, toy_map
+from paper_results import RADII, comparison, complete, sharpness, stage, toy_map
 
 from lossatlas.core.table import Column, Table
 from lossatlas.report import Figure, Histogram, Line, Points, VerticalLine
 from lossatlas.report.blocks import Prose, Section
 from lossatlas.report.profiles import DRAWN_PAIRS, comparison_panel
-from lossatlas.report.sections import barriers, curves, distances, heights, kernels, maps, passes, workflow
+from lossatlas.report.sections import barriers, curves, distances, flatness, heights, kernels, maps, passes, workflow
 from lossatlas.report.wording import number
 from lossatlas.report.write import build_sections
 from lossatlas.study.results import StudyResults, WeightAnalysis
@@ -42,7 +42,7 @@ def figures(section: Section) -> dict[str, Figure]:
     return {figure.name: figure for figure in section.figures}
 
 
-@pytest.mark.parametrize("module", [heights, distances, kernels, maps, workflow])
+@pytest.mark.parametrize("module", [heights, distances, flatness, kernels, maps, workflow])
 def test_nothing_is_drawn_of_what_the_study_has_not(
     module: object, make_results: Callable[..., StudyResults], tmp_path: FilePath
 ) -> None:
@@ -327,3 +327,43 @@ def test_tables_of_sets_stand_beside_their_figures(results: StudyResults) -> Non
     assert [table.name for table in built(distances.build, changed).tables] == ["distances"]
     assert [table.name for table in built(kernels.build, changed).tables] == ["separation"]
     assert "further-tables" not in [section.anchor for section in build_sections(changed)]
+
+
+def test_sharpness_is_that_of_the_minima(results: StudyResults) -> None:
+    section = built(flatness.build, results)
+    drawn = figures(section)
+    assert list(drawn) == ["sharpness-none", "sharpness-parameter"]
+    plain, scaled = drawn.values()
+    assert [panel.title for panel in plain.panels] == [
+        "FCP, largest eigenvalue",
+        "FCP, trace",
+        "LeNet, largest eigenvalue",
+        "LeNet, trace",
+    ]
+    assert plain.panels[0].y.label == "Minima"  # nine minima: histograms
+    points = {mark.role: mark for mark in plain.panels[2].marks if isinstance(mark, Points)}
+    assert points["sgd"].x.tolist() == torch.linspace(1, 2, 5, dtype=torch.float64).tolist()
+    assert points["lbfgs-gss"].x.tolist() == (3 * points["sgd"].x).tolist()
+    assert points["sgd"].members[0] == "minimum 1"
+    traces = next(mark for mark in scaled.panels[3].marks if isinstance(mark, Points) and mark.role == "sgd")
+    assert traces.x == pytest.approx(0.8 * points["sgd"].x)
+    assert "4 of 28 did not meet" in plain.caption
+    assert "rescaling the layers" in scaled.caption
+    assert "rescaling the layers" not in plain.caption
+
+
+def test_two_stages_of_one_network_are_told_apart(results: StudyResults) -> None:
+    more = (*results.curvatures, sharpness("fcp", "sgd", 3, "closer"))
+    section = built(flatness.build, dataclasses.replace(results, curvatures=more))
+    titles = [panel.title for panel in section.figures[0].panels]
+    assert titles[0] == "FCP (flatness), largest eigenvalue"
+    assert titles[-1] == "FCP (closer), trace"
+
+
+def test_a_minimum_whose_curvature_is_not_finite_is_left_out(results: StudyResults) -> None:
+    one = sharpness("fcp", "sgd", 3)
+    broken = dataclasses.replace(one.sharpness["none"], top=torch.tensor([1.0, math.nan, 2.0]))
+    sets = (dataclasses.replace(one, sharpness={"none": broken}),)
+    (figure,) = built(flatness.build, dataclasses.replace(results, curvatures=sets)).figures
+    (mark,) = figure.panels[0].marks
+    assert mark.members == ("minimum 1", "minimum 3")  # type: ignore[union-attr]

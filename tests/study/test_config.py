@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.study.claim_inputs import penalty_of, way_of
 from lossatlas.study.load import load_config, parse_config, recipe_names, recipe_summary
+from lossatlas.study.made import make_problems
 
 MINIMAL = {"name": "t", "networks": {"fcp": {"optimizers": {"lbfgs-gss": {}}}}}
 
@@ -269,3 +270,47 @@ def test_stages_of_the_paper_are_known_by_how_they_search() -> None:
     assert ways["converged"] == ("converged", None)
     assert ways["aligned"] == ways["straight-aligned"] == ("aligned", None)
     assert ways["straight"] == ("as they are", None)
+
+
+# ------------------------------------------------------------------ networks by a name of one's own
+TWO = {
+    "name": "two",
+    "data": {"train_size": 40, "test_size": 20},
+    "networks": {
+        "narrow": {"problem": "fcp", "replicas": 2, "options": {"hidden": 3}, "optimizers": {"sgd": {"epochs": 1}}},
+        "wide": {"problem": "fcp", "replicas": 2, "options": {"hidden": 6}, "optimizers": {"sgd": {"epochs": 1}}},
+    },
+}
+
+
+def test_one_problem_with_two_sets_of_options():
+    config = parse_config(TWO)
+    assert [config.problem_of(name) for name in config.networks] == ["fcp", "fcp"]
+    assert parse_config(tomllib.loads(config.to_toml())) == config
+    made = make_problems(config, "cpu")
+    assert {name: problem.dim for name, problem in made.items()} == {"narrow": 784 * 3 + 9 + 30, "wide": 784 * 6 + 96}
+    assert made["wide"].details["problem"] == "fcp"
+    plain = parse_config({"name": "one", "networks": {"fcp": {"optimizers": {"sgd": {}}}}})
+    assert plain.problem_of("fcp") == "fcp"
+    assert "problem" not in make_problems(plain, "cpu")["fcp"].details
+    assert "problem" not in plain.to_toml()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"problem": "fpc"}, "unknown problem 'fpc': did you mean 'fcp'"),
+        ({"problem": "lenet"}, "model 'lenet' has no option 'hidden'"),
+        ({"problem": ""}, "unknown problem 'narrow'"),
+    ],
+)
+def test_wrong_problems_are_refused(change, words):
+    document = {**TWO, "networks": {"narrow": {**TWO["networks"]["narrow"], **change}}}
+    with pytest.raises(ConfigurationError, match=words):
+        parse_config(document)
+
+
+def test_a_problems_name_is_not_given_to_another():
+    document = {**TWO, "networks": {"lenet": TWO["networks"]["narrow"]}}
+    with pytest.raises(ConfigurationError, match="a name of your own for a network with problem = 'fcp', got"):
+        parse_config(document)

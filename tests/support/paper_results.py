@@ -9,7 +9,16 @@ import torch
 
 from lossatlas import analysis, landscape, paths
 from lossatlas.core.path import Path
-from lossatlas.study.results import Experiment, Map, Pair, SetComparison, StudyResults, WeightAnalysis
+from lossatlas.study.results import (
+    CurvatureSet,
+    Experiment,
+    Map,
+    Pair,
+    SetComparison,
+    SharpnessSet,
+    StudyResults,
+    WeightAnalysis,
+)
 from lossatlas.study.surface import surface
 
 RADII = {"lbfgs-gss": 3.0, "sgd": 1.0}
@@ -81,6 +90,22 @@ def toy_map(repeats: int = 3) -> Map:
     return Map("toy", "paper-toy", surface(toy, toy.bounds, 21), found, heights, toy.passes[0].value)
 
 
+def sharpness(network: str, optimizer: str, minima: int, stage: str = "flatness") -> CurvatureSet:
+    """Minima as sharp as the shell of their optimizer is wide; the last trace is not converged."""
+    top = RADII[optimizer] * torch.linspace(1, 2, minima, dtype=torch.float64)
+    converged = torch.arange(minima) < minima - 1
+    products = torch.full((minima,), 40)
+
+    def measured(scale: float, invariance: str) -> SharpnessSet:
+        found = scale * top
+        return SharpnessSet(
+            found, 1e-6 * found, 8 * found, found, converged, products, "Lanczos; Hutch++", "all data", invariance
+        )
+
+    scalings = {"none": measured(1.0, ""), "parameter": measured(0.1, "rescaling of layers")}
+    return CurvatureSet(stage, network, optimizer, "train", tuple(range(minima)), scalings)
+
+
 def complete(results: StudyResults) -> StudyResults:
     """The same study with everything that the paper's figures show."""
     counts = {name: 9 if name == "fcp" else 5 for name in dict.fromkeys(e.network for e in results.experiments)}
@@ -89,4 +114,5 @@ def complete(results: StudyResults) -> StudyResults:
         experiments=with_stages(results.experiments),
         weights=tuple(weights(name, (count, count)) for name, count in counts.items()),
         maps=(toy_map(),),
+        curvatures=tuple(sharpness(e.network, e.optimizer, counts[e.network]) for e in results.experiments),
     )

@@ -82,10 +82,28 @@ def _own(module: type[nn.Module], data: Callable[[], tuple[Tensor, Tensor]]) -> 
     return make
 
 
+PAPER = ("fcp", "lenet", "autoencoder", "lstm")
+
+
+def _residual(**options: object) -> Callable[..., NetworkLandscape]:
+    """A ResNet small enough for every strategy, smooth so that differences have a limit."""
+
+    def make(**more: object) -> NetworkLandscape:
+        with seeded("residual"):
+            model = models.get("resnet20", depth=8, width=0.25, channels=1, activation="softplus", **options)
+        inputs, targets = images(9)
+        small = inputs[:, :, ::4, ::4], targets
+        return NetworkLandscape(model, F.cross_entropy, small, **more)  # type: ignore[arg-type]
+
+    return make
+
+
 NETWORKS: dict[str, Callable[..., NetworkLandscape]] = {
-    **{name: _paper(name) for name in models.models},
+    **{name: _paper(name) for name in PAPER},
     "normalised": _own(Normalised, vectors),
     "attention": _own(Attention, tokens),
+    "resnet": _residual(),
+    "resnet-rms": _residual(norm="rms", shortcut="B"),
 }
 
 PLAIN = Numerics()

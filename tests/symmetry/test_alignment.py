@@ -8,17 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from sample_networks import NETWORKS, rows_of
+from sample_networks import NETWORKS, PAPER, rows_of
 from symmetric_networks import Recurrent, SmallResNet
 from torch import nn
 
-from lossatlas import models
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator, seeded
 from lossatlas.landscape import NetworkLandscape, Numerics, from_function
 from lossatlas.symmetry import Alignment, PermutationStructure, align, axis, permutation_structure
-
-PAPER = list(models.models)
 
 
 def _residual(mode: str = "eval") -> NetworkLandscape:

@@ -259,3 +259,18 @@ def test_lbfgs_never_rises_and_reaches_1e_6_on_digits() -> None:
         assert ensemble.replicas[0].gradients <= 300
         assert float(ensemble.train.scores["train_loss"][0]) < 1e-6
     assert all(float(curve.diff().max()) <= 0 for curve in losses)
+
+
+def test_batch_normalisation_is_not_trained_with_the_statistics_of_a_new_network() -> None:
+    data = (torch.randn(8, 3), torch.arange(8) % 2)
+
+    def make(**options: object) -> Problem:
+        layers = (nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        return Problem("bn", lambda: nn.Sequential(*layers), F.cross_entropy, train=data, test=data, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(
+        InputError, match="mode 'batch-statistics' to train batch normalisation, got 'bn' in mode 'eval'"
+    ):
+        train(make(), "sgd", replicas=1, epochs=1)
+    trained = train(make(mode="batch-statistics"), "sgd", replicas=1, epochs=1, batch_size=4)
+    assert len(trained) == 1

@@ -1,8 +1,10 @@
-"""``lossatlas report``: write the report of a study again."""
+"""``lossatlas report``: write the report of a study again, there or elsewhere, as a page or as Markdown too."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,19 +13,30 @@ from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_connection, load_slicing
 from lossatlas.study.connection_store import has_connection
-from lossatlas.study.slicing import has_slicing
+from lossatlas.study.slicing_store import has_slicing
 
 __all__ = ["report"]
+
+_Kind = tuple[str, Callable[[Path], bool], Callable[[Path], Any], Callable[[Any, Path], Path]]
+
+# What a folder may hold beside a study: its name, whether it is there, how it is read, how its page is written.
+_KINDS: tuple[_Kind, ...] = (
+    ("connection", has_connection, load_connection, reports.write_connection),
+    ("surface", has_slicing, load_slicing, reports.write_surface),
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("folder", type=Folder())
-def report(folder: Path) -> None:
-    """Write report.html, tables/ and figures/ of the study, connection or surface in FOLDER from what it has stored."""
-    if has_connection(folder):
-        console.print(str(reports.write_connection(load_connection(folder), folder)), markup=False)
-        return
-    if has_slicing(folder):
-        console.print(str(reports.write_surface(load_slicing(folder), folder)), markup=False)
-        return
-    console.print(str(reports.write(Study.open(folder).results())), markup=False)
+@click.option("--to", "target", type=Folder(), default=None, help="Write there instead of into FOLDER.")
+@click.option("--markdown", is_flag=True, help="Write report.md too, for repositories and wikis (studies only).")
+def report(folder: Path, target: Path | None, markdown: bool) -> None:
+    """Write report.html, tables/ and figures/ of the study, or the result of a command, in FOLDER from what it stored."""
+    for name, there, load, write in _KINDS:
+        if there(folder):
+            if markdown:
+                raise click.UsageError(f"expected a study for --markdown, got a {name}: leave the option out")
+            console.print(str(write(load(folder), target or folder)), markup=False)
+            return
+    page = reports.write(Study.open(folder).results(), target, markdown=markdown)
+    console.print(str(page), markup=False)

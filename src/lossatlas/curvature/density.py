@@ -29,6 +29,7 @@ class SpectralDensity:
     Args:
         nodes: ``(*b, probes, steps)``, ascending.
         weights: ``(*b, probes, steps)``, squared first components of the eigenvectors of T.
+        residuals: ``(*b, probes, steps)``, |A y − θ y| of the node's vector: so near to θ there is an eigenvalue.
         dim: d.
         products: ``(*b,)``, products spent on each minimum.
         method: how products were computed.
@@ -37,6 +38,7 @@ class SpectralDensity:
 
     nodes: Tensor
     weights: Tensor
+    residuals: Tensor
     dim: int
     products: Tensor
     method: str
@@ -114,12 +116,14 @@ def spectral_density(
     shape = (operator.rows, probes, count)
     nodes = torch.full(shape, torch.nan, dtype=torch.float64)
     weights = torch.full(shape, torch.nan, dtype=torch.float64)
+    residuals = torch.full(shape, torch.nan, dtype=torch.float64)
     stream = generator(seed, "probes", operator.dim)
     for probe in range(probes):
         start = signs(1, operator.dim, stream).to(operator.device)
-        # A space that is invariant early continues with random vectors, of weight zero.
+        # A space that is invariant early continues with random vectors, of weight zero. One vector more than steps, for
+        # the residuals; a space of all vectors has none.
         spaces = {
-            row: Krylov(start, count, generator(seed, "invariant spaces", operator.dim, probe))
+            row: Krylov(start, min(count + 1, operator.dim), generator(seed, "invariant spaces", operator.dim, probe))
             for row in range(operator.rows)
         }
         for _ in range(count):
@@ -133,11 +137,13 @@ def spectral_density(
                 else:
                     del spaces[row]
         for row, space in spaces.items():
-            values, coordinates, _ = space.ritz()
+            values, coordinates, rest = space.ritz()
             nodes[row, probe], weights[row, probe] = values, coordinates[0] ** 2
+            residuals[row, probe] = rest if count < operator.dim else torch.zeros_like(rest)
     return SpectralDensity(
         nodes.reshape(*operator.batch, probes, count),
         weights.reshape(*operator.batch, probes, count),
+        residuals.reshape(*operator.batch, probes, count),
         operator.dim,
         operator.products - before,
         f"{operator.method}; stochastic Lanczos quadrature",

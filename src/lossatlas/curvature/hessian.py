@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
-from lossatlas.core.linalg import row_norm
-from lossatlas.core.randomness import generator
+from lossatlas.curvature.at_points import HessianCheck, PointOperator
 from lossatlas.curvature.operator import CurvatureOperator
-from lossatlas.landscape.contract import HessianProducts, Landscape, SupportsHessianAt, SupportsHvp, check_rows
+from lossatlas.landscape.contract import HessianProducts, Landscape, SupportsHessianAt, SupportsHvp
 from lossatlas.landscape.differences import product_of_gradients
 
 __all__ = ["HessianCheck", "HessianOperator", "ProductMethod", "operator_of"]
@@ -22,23 +20,7 @@ ProductMethod: TypeAlias = Literal["auto", "differences"]
 _DIFFERENCES = "central differences of the gradient"
 
 
-@dataclass(frozen=True)
-class HessianCheck:
-    """How far Hessian products are from finite differences of gradients.
-
-    ReLU networks return a Hessian silently, although their loss has kinks that it does not see.
-
-    Args:
-        differences: ``(*b, m)``, |H v − δ| / max(|H v|, |δ|) along m random directions v, where δ is the central
-            difference of float64 gradients; 0 where both vanish.
-        method: how H v was computed.
-    """
-
-    differences: Tensor
-    method: str
-
-
-class HessianOperator(CurvatureOperator):
+class HessianOperator(PointOperator):
     """H = ∇²L at one point or many.
 
     Args:
@@ -70,14 +52,10 @@ class HessianOperator(CurvatureOperator):
         method: ProductMethod = "auto",
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        check_rows(x, landscape)
         if method not in ("auto", "differences"):
             raise InputError(f"expected method 'auto' or 'differences', got '{method}'")
-        if dtype not in (torch.float32, torch.float64):
-            raise InputError(f"expected dtype float32 or float64, got {dtype}")
-        super().__init__(landscape.dim, tuple(x.shape[:-1]), dtype, landscape.device)
-        self.landscape = landscape = landscape.to(dtype=dtype) if landscape.dtype != dtype else landscape
-        self.x = x.detach().to(dtype)
+        super().__init__(landscape, x, dtype)
+        landscape = self.landscape
         self._wanted = method
         self._method = _DIFFERENCES
         self._at: HessianProducts | None = None
@@ -89,16 +67,7 @@ class HessianOperator(CurvatureOperator):
     @property
     def method(self) -> str:
         """How the last product was computed."""
-        return self._method if self.dtype == torch.float64 else f"{self._method} in float32"
-
-    @property
-    def data(self) -> str:
-        """What the loss is averaged over."""
-        count = self.landscape.samples
-        if count is None:
-            return "no data"
-        restricted = getattr(self.landscape, "restricted", False)
-        return f"mini-batch of {count} examples" if restricted else f"all {count} examples"
+        return self.named(self._method)
 
     def _multiply(self, v: Tensor, where: Tensor) -> Tensor:
         vectors = v.to(self.dtype)
@@ -111,27 +80,9 @@ class HessianOperator(CurvatureOperator):
             return self.landscape.hvp(points, vectors).double()
         return product_of_gradients(lambda at: self.landscape.value_and_grad(at)[1], points, vectors).double()
 
-    def check(self, directions: int = 3, seed: int = 0) -> HessianCheck:
-        """Compare products with central differences of float64 gradients along random directions.
-
-        Args:
-            directions: how many, m.
-            seed: names the directions.
-
-        Returns:
-            The relative differences.
-        """
-        shape = (directions, *self.batch, self.dim)
-        v = torch.randn(directions, self.dim, dtype=torch.float64, generator=generator(seed, "check", self.dim))
-        v = (v / row_norm(v)[:, None]).to(self.device)
-        v = v.reshape(directions, *(1 for _ in self.batch), self.dim).expand(shape)
+    def _differences(self, v: Tensor) -> Tensor:
         exact = self.landscape.to(dtype=torch.float64)
-        x = self.x.double().expand(shape)
-        slopes = product_of_gradients(lambda at: exact.value_and_grad(at)[1], x, v)
-        products = self @ v
-        size = torch.maximum(row_norm(products), row_norm(slopes))
-        relative = row_norm(products - slopes) / size.where(size > 0, torch.ones_like(size))
-        return HessianCheck(relative.movedim(0, -1), self.method)
+        return product_of_gradients(lambda at: exact.value_and_grad(at)[1], self.x.double().expand(v.shape), v)
 
 
 def operator_of(landscape: Landscape | CurvatureOperator, w: Tensor | None) -> CurvatureOperator:

@@ -86,6 +86,13 @@ class Krylov:
         return self._matrix[: self._absorbed, : self._absorbed]
 
     @property
+    def extended(self) -> Tensor:
+        """A V in the basis and the next block, ``(m + p, m)``; needs room for that block."""
+        below = torch.zeros(self._width, self._absorbed, dtype=self._matrix.dtype)
+        below[:, self._absorbed - self._width :] = self._coupling
+        return torch.cat([self.matrix, below])
+
+    @property
     def full(self) -> bool:
         """Whether there is no room for another block: :meth:`restart` first."""
         return self._absorbed + 2 * self._width > len(self._basis)

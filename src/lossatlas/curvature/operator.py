@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 
-__all__ = ["CurvatureOperator", "ScaledOperator"]
+__all__ = ["CurvatureOperator", "ScaledOperator", "SomeRows"]
 
 
 class CurvatureOperator(ABC):
@@ -147,3 +147,34 @@ class ScaledOperator(CurvatureOperator):
     def _multiply(self, v: Tensor, where: Tensor) -> Tensor:
         scale = self.scale[where.to(self.device)]
         return scale * self.inner.multiply(scale * v, where)
+
+
+class SomeRows(CurvatureOperator):
+    """Some of the matrices of another operator, so that an algorithm spends nothing on the others.
+
+    Args:
+        inner: the operator.
+        rows: ``(m,)``, which of its flattened batch.
+
+    Raises:
+        InputError: rows that it does not have.
+    """
+
+    def __init__(self, inner: CurvatureOperator, rows: Tensor) -> None:
+        if rows.ndim != 1 or not bool(((rows >= 0) & (rows < inner.rows)).all()):
+            raise InputError(f"expected rows in 0..{inner.rows - 1} as (m,), got {rows.tolist()}")
+        super().__init__(inner.dim, (len(rows),), inner.dtype, inner.device)
+        self.inner, self.chosen = inner, rows.cpu()
+
+    @property
+    def method(self) -> str:
+        """How the last product was computed."""
+        return self.inner.method
+
+    @property
+    def data(self) -> str:
+        """What the loss is averaged over."""
+        return self.inner.data
+
+    def _multiply(self, v: Tensor, where: Tensor) -> Tensor:
+        return self.inner.multiply(v, self.chosen[where.cpu()])

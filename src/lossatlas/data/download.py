@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import urllib.error
 import urllib.request
@@ -13,10 +12,9 @@ from urllib.parse import urlsplit
 
 from lossatlas.core.errors import DataError, InputError
 from lossatlas.core.files import write_atomic
-from lossatlas.data.archive import Archive
 from lossatlas.data.catalogue import datasets
 from lossatlas.data.folders import download_root
-from lossatlas.data.idx import GZIP_MAGIC, IdxFile, decode, read
+from lossatlas.data.remote import RemoteFile, RemoteSet
 
 __all__ = ["Progress", "download"]
 
@@ -27,7 +25,7 @@ _CHUNK = 1 << 16
 _TIMEOUT_SECONDS = 30.0
 
 
-def _receive(address: str, file: IdxFile, progress: Progress | None) -> bytes:
+def _receive(address: str, file: RemoteFile, progress: Progress | None) -> bytes:
     """Fetch one file into memory, never more than it can have."""
     request = urllib.request.Request(address, headers={"User-Agent": "lossatlas"})
     received = bytearray()
@@ -41,20 +39,19 @@ def _receive(address: str, file: IdxFile, progress: Progress | None) -> bytes:
             if len(received) > file.largest_download:
                 raise DataError(f"expected at most {file.largest_download:,} bytes, got more")
             if progress is not None:
-                progress(f"{file.name}.gz", len(received), total)
+                progress(file.download_name, len(received), total)
     if total is not None and len(received) < total:
         raise DataError(f"expected {total:,} bytes, got {len(received):,}: the connection broke off")
     return bytes(received)
 
 
-def _fetch(file: IdxFile, mirrors: Sequence[str], progress: Progress | None) -> bytes:
-    """Return the verified gzip bytes of the first mirror that has them."""
+def _fetch(file: RemoteFile, mirrors: Sequence[str], progress: Progress | None) -> bytes:
+    """Return the verified bytes of the first mirror that has them."""
     reasons = []
     for mirror in mirrors:
-        address = f"{mirror.rstrip('/')}/{file.name}.gz"
+        address = f"{mirror.rstrip('/')}/{file.download_name}"
         try:
-            raw = _receive(address, file, progress)
-            decode(raw, file, address)
+            return file.accept(_receive(address, file, progress), address)
         except urllib.error.HTTPError as error:
             # An HTTPError is also the open response.
             error.close()
@@ -63,24 +60,21 @@ def _fetch(file: IdxFile, mirrors: Sequence[str], progress: Progress | None) -> 
             reasons.append(f"{address}: {error.reason}")
         except (OSError, http.client.HTTPException, DataError) as error:
             reasons.append(f"{address}: {str(error) or type(error).__name__}")
-        else:
-            # Some stores unpack on the way; what is kept is always what its name says.
-            return raw if raw.startswith(GZIP_MAGIC) else gzip.compress(raw, mtime=0)
     raise DataError(
-        f"expected {file.name}.gz from one of {len(mirrors)} mirrors, got none ({'; '.join(reasons)}): "
+        f"expected {file.download_name} from one of {len(mirrors)} mirrors, got none ({'; '.join(reasons)}): "
         "check the connection, or put the files in a folder and name it with LOSSATLAS_DATA"
     )
 
 
-def _is_good(folder: Path, file: IdxFile) -> bool:
+def _is_good(folder: Path, file: RemoteFile) -> bool:
     try:
-        read(folder, file)
+        file.check(folder)
     except DataError:
         return False
     return True
 
 
-def _archive(name: str) -> Archive:
+def _archive(name: str) -> RemoteSet:
     archive = datasets[name].archive
     if archive is None:
         names = ", ".join(key for key in datasets if datasets[key].archive is not None)
@@ -101,10 +95,10 @@ def download(
     place, so whatever happens, no partial or wrong file is left. Good files are kept and not fetched again.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: ``"mnist"``, ``"fashion-mnist"`` or ``"cifar10"``.
         data_dir: the files go to its subfolder ``name``; None for ``LOSSATLAS_DATA`` or, where that is not set,
             the platform's cache folder.
-        mirrors: addresses (http or https) that, followed by ``NAME.gz``, give the files; None for the public ones.
+        mirrors: addresses (http or https) that, followed by a file's name, give the files; None for the public ones.
         progress: called as bytes arrive, with the file's name, the bytes received and the bytes expected or None.
 
     Returns:
@@ -133,5 +127,5 @@ def download(
     folder = root / name
     for file in archive.files:
         if not _is_good(folder, file):
-            write_atomic(folder / f"{file.name}.gz", _fetch(file, mirrors, progress))
+            write_atomic(folder / file.download_name, _fetch(file, mirrors, progress))
     return folder

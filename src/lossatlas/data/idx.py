@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 import zlib
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from lossatlas.core.errors import DataError
 
-__all__ = ["GZIP_MAGIC", "IdxFile", "decode", "read"]
+__all__ = ["IdxFile", "decode", "read"]
 
-GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 # Headers, names and stored blocks: the most by which a gzip file exceeds what it holds, generously.
 _GZIP_OVERHEAD = 1 << 16
@@ -41,9 +42,32 @@ class IdxFile:
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
     @property
+    def download_name(self) -> str:
+        """What it is called where it is fetched from and kept."""
+        return f"{self.name}.gz"
+
+    @property
     def largest_download(self) -> int:
         """Bytes beyond which a compressed file cannot be this one."""
         return self.size + _GZIP_OVERHEAD
+
+    def accept(self, raw: bytes, origin: str) -> bytes:
+        """Verify what was fetched and return what is kept.
+
+        Raises:
+            DataError: it is not this file.
+        """
+        decode(raw, self, origin)
+        # Some stores unpack on the way; what is kept is always what its name says.
+        return raw if raw.startswith(_GZIP_MAGIC) else gzip.compress(raw, mtime=0)
+
+    def check(self, folder: Path) -> None:
+        """Verify the file in a folder.
+
+        Raises:
+            DataError: it is not there, or damaged.
+        """
+        read(folder, self)
 
 
 def _decompress(raw: bytes, file: IdxFile, origin: str) -> bytes:
@@ -85,7 +109,7 @@ def decode(raw: bytes, file: IdxFile, origin: str) -> NDArray[np.uint8]:
         >>> decode(raw, IdxFile("two", (2,), hashlib.sha256(raw).hexdigest()), "memory")
         array([7, 9], dtype=uint8)
     """
-    content = _decompress(raw, file, origin) if raw[:2] == GZIP_MAGIC else raw
+    content = _decompress(raw, file, origin) if raw[:2] == _GZIP_MAGIC else raw
     ndim = len(file.shape)
     magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
     if content[:4] != magic:

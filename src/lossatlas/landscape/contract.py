@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ __all__ = [
     "HessianProducts",
     "Landscape",
     "Rows",
+    "SupportsGaussNewtonAt",
     "SupportsHessianAt",
     "SupportsHvp",
     "SupportsMetrics",
@@ -177,6 +178,20 @@ class SupportsHessianAt(Protocol):
 
     def hessian_at(self, x: Tensor, *, differences: bool = False) -> HessianProducts:
         """The Hessians at each of the rows ``(*b, d)``, or central differences of gradients in their place."""
+        ...
+
+
+@runtime_checkable
+class SupportsGaussNewtonAt(Protocol):
+    """Landscapes whose loss is a function of outputs, and these of the coordinates."""
+
+    def gauss_newton_at(
+        self, x: Tensor, middle: Literal["loss", "gradients"] = "loss", *, differences: bool = False
+    ) -> HessianProducts:
+        """(1/N) Σ Jᵀ M J at each of the rows ``(*b, d)``, with J the Jacobian of a sample's outputs.
+
+        M is the Hessian of the loss by the outputs, or the outer product of its gradient.
+        """
         ...
 
 

@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+# Steps are numbers of the landscape's own type, and growing ones must stay below the largest of float32.
+_LONGEST = 1e30
+
+
 @dataclass(frozen=True)
 class LineSearchResult:
     """Where each row's line search ended; all tensors are ``(n,)``.
@@ -117,7 +121,7 @@ class GoldenSectionLineSearch:
         check_probe(self.probe)
         fewest = self.evaluations if self.shrinking_evaluations is None else self.shrinking_evaluations
         for name, wanted, good in (
-            ("first_step", "a positive number", 0 < self.first_step < float("inf")),
+            ("first_step", f"a positive number up to {_LONGEST:g}", 0 < self.first_step <= _LONGEST),
             ("growth", "a number above 1", 1 < self.growth < float("inf")),
             ("shrink", "a number between 0 and 1", 0 < self.shrink < 1),
             ("section", "a number above 0 and at most 0.5", 0 < self.section <= 0.5),

@@ -165,6 +165,8 @@ class TorchOptimizer:
             ConfigurationError: the optimizer refuses its options or these parameters.
         """
         start = start_rows(landscape, x)
+        if self.factory in ELEMENTWISE:
+            self._rehearse(x)
         shapes = None
         if self.separate:
             shapes = landscape.spec.shapes if landscape.spec is not None else ((landscape.dim,),)
@@ -258,6 +260,18 @@ class TorchOptimizer:
         if closure is not None and closure.default is closure.empty:
             raise self._needs_closure()
         return optimizer
+
+    def _rehearse(self, x: Tensor) -> None:
+        """Take a step with a parameter of its own, since some options are refused there and not before."""
+        parameter = nn.Parameter(torch.zeros(1, 1, dtype=x.dtype, device=x.device))
+        parameter.grad = torch.ones_like(parameter)
+        try:
+            self._make([parameter]).step()
+        except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"expected options with which {self.name} can step on device '{x.device.type}', got "
+                f"{dict(self.options)}: {error}"
+            ) from error
 
     def _needs_closure(self) -> ConfigurationError:
         return ConfigurationError(

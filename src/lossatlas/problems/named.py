@@ -1,7 +1,8 @@
-"""The paper's four problems, by name."""
+"""The named problems: the paper's four, and the networks by which landscapes are usually compared."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from lossatlas import data as datasets
 from lossatlas import models
+from lossatlas.core.errors import InputError
+from lossatlas.core.randomness import preserved_random_state
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.network import Numerics
-from lossatlas.landscape.network.program import Forward, Loss
+from lossatlas.landscape.network.program import Forward, Loss, keeps_running_statistics
 from lossatlas.problems.problem import Problem
 
 __all__ = ["Blueprint", "get", "problems"]
@@ -32,6 +35,8 @@ class Blueprint:
         forward: how a batch becomes output and target; None for ``(inputs, target)``.
         classifies: whether it has an accuracy.
         loss_unit: unit of the loss.
+        fitted: options of the model that the data decide unless they are given: ``"channels"`` and ``"side"`` of
+            images, ``"inputs"`` (entries of a sample), ``"classes"`` and ``"outputs"`` (number of classes).
     """
 
     model: str
@@ -39,12 +44,50 @@ class Blueprint:
     forward: Forward | None = None
     classifies: bool = True
     loss_unit: str = "nat"
+    fitted: tuple[str, ...] = ()
+
+    def options_for(self, part: datasets.Dataset) -> dict[str, int]:
+        """Options of the model that fit the samples of a data set.
+
+        Raises:
+            InputError: samples that are not square images, or targets that are not classes, where they must be.
+
+        Example:
+            >>> digits = datasets.get("digits").train
+            >>> Blueprint("resnet20", F.cross_entropy, fitted=("channels", "classes")).options_for(digits)
+            {'channels': 1, 'classes': 10}
+        """
+        shape = tuple(part.inputs.shape[1:])
+        known: dict[str, int | None] = {"inputs": math.prod(shape), "classes": part.classes, "outputs": part.classes}
+        if len(shape) == 3:
+            known |= {"channels": shape[0], "side": shape[1] if shape[1] == shape[2] else None}
+        found = {}
+        for option in self.fitted:
+            value = known.get(option)
+            if value is None:
+                raise InputError(
+                    f"expected images (channels, side, side) with classes for '{self.model}', got samples of shape "
+                    f"{shape}{'' if part.classes else ' without classes'}: give the option '{option}', or other data"
+                )
+            found[option] = value
+        return found
 
 
 def _reconstruct(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
     images, _ = batch
     return model(images), images.flatten(1)
 
+
+def _one_hot(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
+    images, classes = batch
+    outputs = model(images)
+    return outputs, (classes[..., None] == torch.arange(outputs.shape[-1], device=outputs.device)).to(outputs.dtype)
+
+
+_IMAGES = ("channels", "classes")
+
+STATISTICS_BATCH = 512
+"""Samples over which the named problems take the statistics of batch normalisation."""
 
 problems = Registry[Blueprint]("problem")
 """The named problems."""
@@ -56,6 +99,15 @@ problems.add(
     "autoencoder, mean squared error",
 )
 problems.add("lstm", Blueprint("lstm", F.cross_entropy), "LSTM on permuted pixels, cross-entropy")
+problems.add("resnet8", Blueprint("resnet8", F.cross_entropy, fitted=_IMAGES), "ResNet-8, cross-entropy")
+problems.add("resnet20", Blueprint("resnet20", F.cross_entropy, fitted=_IMAGES), "ResNet-20, cross-entropy")
+problems.add("resnet56", Blueprint("resnet56", F.cross_entropy, fitted=_IMAGES), "ResNet-56, cross-entropy")
+problems.add("vgg9", Blueprint("vgg9", F.cross_entropy, fitted=(*_IMAGES, "side")), "VGG-9, cross-entropy")
+problems.add(
+    "deep-linear",
+    Blueprint("deep-linear", F.mse_loss, _one_hot, classifies=False, loss_unit="", fitted=("inputs", "outputs")),
+    "deep linear network, mean squared error to one-hot classes",
+)
 
 
 def get(
@@ -71,11 +123,17 @@ def get(
     numerics: Numerics | None = None,
     **options: object,
 ) -> Problem:
-    """Make one of the paper's problems.
+    """Make one of the named problems.
+
+    Batch normalisation takes its statistics from fixed batches of at most 512 samples, those of the training data on
+    the training data and those of the test data on the test data: the loss is a function of the weights alone, and its
+    memory does not grow with the data. Networks without it are evaluated in eval mode.
 
     Args:
-        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"`` or ``"lstm"``.
-        data: name of a data set (``"digits"``, ``"mnist"``, ``"fashion-mnist"``), an ``.npz`` file, or splits.
+        name: ``"fcp"``, ``"lenet"``, ``"autoencoder"``, ``"lstm"``, ``"resnet8"``, ``"resnet20"``, ``"resnet56"``,
+            ``"vgg9"`` or ``"deep-linear"``.
+        data: name of a data set (``"digits"``, ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"``), an ``.npz`` file, or
+            splits.
         data_dir: where data files are; see :func:`lossatlas.data.get`.
         validation: fraction or number of training examples held out.
         train_size: use this many training examples.
@@ -83,13 +141,14 @@ def get(
         device: where to compute.
         dtype: floating type.
         numerics: strategy and chunks; default: measured.
-        options: of the model, such as ``activation="relu"``.
+        options: of the model, such as ``activation="relu"`` or ``skips=False``.
 
     Returns:
         The problem.
 
     Raises:
         ConfigurationError: an unknown name or option.
+        InputError: data of which the network cannot be made.
         DataError: missing or corrupt data.
 
     Example:
@@ -103,7 +162,10 @@ def get(
         if isinstance(data, datasets.Splits)
         else datasets.get(data, data_dir=data_dir, validation=validation, train_size=train_size, test_size=test_size)
     )
-    models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
+    with preserved_random_state():
+        model = models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
+    fitted = {} if set(blueprint.fitted) <= set(options) else blueprint.options_for(splits.train)
+    options = {**fitted, **options}
 
     def pair(part: datasets.Dataset) -> tuple[Tensor, Tensor]:
         return part.inputs, part.targets
@@ -117,6 +179,8 @@ def get(
         validation=pair(splits.validation) if splits.validation is not None else None,
         forward=blueprint.forward,
         metrics=None if blueprint.classifies else {},
+        mode="batch-statistics" if keeps_running_statistics(model) else "eval",
+        statistics_batch=STATISTICS_BATCH,
         dtype=dtype,
         device=device,
         numerics=numerics,

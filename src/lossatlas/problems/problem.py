@@ -13,7 +13,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state, seeded
 from lossatlas.landscape.network import NetworkLandscape, Numerics
-from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction
+from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction, keeps_running_statistics
 
 __all__ = ["Problem"]
 
@@ -49,7 +49,9 @@ class Problem:
         validation: held-out data for early stopping, or None.
         forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
-        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`.
+        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`. Networks with
+            batch normalisation are trained in the latter; the former is for weights that come with statistics.
+        statistics_batch: samples per batch in mode ``"batch-statistics"``; default: all.
         reduction: how ``loss`` combines samples, ``"mean"`` or ``"sum"``.
         dtype: floating type of weights and losses; default float32.
         device: where to compute; default CPU.
@@ -84,6 +86,7 @@ class Problem:
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
         mode: Mode = "eval",
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
@@ -96,6 +99,7 @@ class Problem:
         self.forward = forward
         self.metrics = metrics
         self.mode: Mode = mode
+        self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self.dtype = dtype
         self.loss_unit = loss_unit
@@ -142,6 +146,11 @@ class Problem:
                 "problems.get(name, validation=0.1)"
             )
         return self._landscape("validation")
+
+    @property
+    def statistics_stay_initial(self) -> bool:
+        """Whether normalisation would use the running statistics of a new network whatever the weights."""
+        return self.mode == "eval" and keeps_running_statistics(self._example)
 
     @property
     def has_validation(self) -> bool:
@@ -224,6 +233,7 @@ class Problem:
             forward=self.forward,
             metrics=self.metrics,
             mode=self.mode,
+            statistics_batch=self.statistics_batch,
             reduction=self.reduction,
             dtype=self.dtype,
             device=self._requested_device or "cpu",

@@ -13,13 +13,13 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from lossatlas.core.table import Table
-from lossatlas.report.blocks import Block, Groups, Section
+from lossatlas.report.blocks import Section
+from lossatlas.report.cells import cell_text, labels_of
 from lossatlas.report.citations import Citation, bibtex
 from lossatlas.report.figure import Figure, LegendEntry
 from lossatlas.report.marks import Histogram, Line, SpaceLine, VerticalLine
 from lossatlas.report.palette import colour_of
 from lossatlas.report.plotly_backend import panel_json
-from lossatlas.report.wording import cell_name, typeset
 
 __all__ = ["render_page"]
 
@@ -32,13 +32,6 @@ def _script(text: str) -> Markup:
 def _panel_data(figure: Figure, index: int) -> Markup:
     # Inside a JSON string, "<" is the same character: nothing in the data can end the element or open a comment.
     return Markup(panel_json(figure, index).replace("<", "\\u003c"))
-
-
-def _cell(table: Table, row: int, column: int) -> str:
-    value = table.rows[row][column]
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return cell_name(table.columns[column].key, value) if isinstance(value, str) else typeset(table.shown(row, column))
 
 
 def _numeric(table: Table, column: int) -> bool:
@@ -105,7 +98,7 @@ def _environment() -> Environment:
     environment.filters["unbroken"] = _unbroken
     environment.globals.update(
         kind=lambda block: type(block).__name__,
-        cell=_cell,
+        cell=cell_text,
         numeric=_numeric,
         panel_data=_panel_data,
         panel_height=_panel_height,
@@ -119,19 +112,6 @@ def _asset(name: str) -> str:
     return resources.files("lossatlas.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _numbers(sections: Sequence[Section]) -> dict[int, str]:
-    """Number figures and tables as they come, keyed by identity."""
-    counts = {"Figure": 0, "Table": 0}
-    labels: dict[int, str] = {}
-    blocks: list[Block] = [block for section in sections for block in section.blocks]
-    for block in blocks:
-        if isinstance(block, Figure | Groups | Table):
-            word = "Figure" if isinstance(block, Figure) else "Table"
-            counts[word] += 1
-            labels[id(block)] = f"{word} {counts[word]}"
-    return labels
-
-
 def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """Typeset sections as one self-contained page.
 
@@ -143,7 +123,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     Returns:
         HTML with its style, its scripts and all data inside; a content policy forbids any request.
     """
-    labels = _numbers(sections)
+    labels = labels_of(sections)
     return (
         _environment()
         .get_template("page.html")

@@ -20,7 +20,17 @@ __all__ = [
     "typeset",
 ]
 
-_NETWORKS = {"fcp": "FCP", "lenet": "LeNet", "lstm": "LSTM", "autoencoder": "Autoencoder"}
+_NETWORKS = {
+    "fcp": "FCP",
+    "lenet": "LeNet",
+    "lstm": "LSTM",
+    "autoencoder": "Autoencoder",
+    "resnet8": "ResNet-8",
+    "resnet20": "ResNet-20",
+    "resnet56": "ResNet-56",
+    "vgg9": "VGG-9",
+    "deep-linear": "deep linear network",
+}
 _OPTIMIZERS = {
     "lbfgs-gss": "L-BFGS-GSS",
     "lbfgs": "L-BFGS",
@@ -30,7 +40,7 @@ _OPTIMIZERS = {
     "sam": "SAM",
     "imported": "imported weights",
 }
-_DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "the scikit-learn digits"}
+_DATA = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "digits": "the scikit-learn digits"}
 _WEIGHT_SETS = {"train": "training", "test": "early-stopped"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lossatlas.core.files import write_atomic
 from lossatlas.report.blocks import Section
+from lossatlas.report.markdown import render_markdown
 from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
 from lossatlas.report.sections import SECTIONS
@@ -37,12 +38,13 @@ def subtitle(results: StudyResults) -> str:
     return f"Trained replicas: {listing(told)}."
 
 
-def write(results: StudyResults, folder: Path | None = None) -> Path:
+def write(results: StudyResults, folder: Path | None = None, *, markdown: bool = False) -> Path:
     """Write ``report.html``, ``tables/*.csv`` and ``figures/*.{png,svg,csv}``.
 
     Args:
         results: what the study has stored; it may be incomplete.
         folder: where to write; None is the study's own folder.
+        markdown: write ``report.md`` too, with the same sections.
 
     Returns:
         The path of ``report.html``. It is written last, so it never links to a file that is not there yet.
@@ -59,6 +61,9 @@ def write(results: StudyResults, folder: Path | None = None) -> Path:
             for suffix, content in render_all(figure, ("png", "svg")).items():
                 write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
             write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
+    title, below = f"Loss landscapes: {results.name}", subtitle(results)
+    if markdown:
+        write_atomic(target / "report.md", render_markdown(title, below, sections))
     page = target / "report.html"
-    write_atomic(page, render_page(f"Loss landscapes: {results.name}", subtitle(results), sections))
+    write_atomic(page, render_page(title, below, sections))
     return page

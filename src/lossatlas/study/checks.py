@@ -100,8 +100,13 @@ def check_names(config: StudyConfig) -> None:
 
 def _check_networks(config: StudyConfig) -> None:
     for name, network in config.networks.items():
+        if name in problems.problems and config.problem_of(name) != name:
+            raise ConfigurationError(
+                f"expected a name of your own for a network with problem = '{network.problem}', got the problem "
+                f"'{name}': call it otherwise"
+            )
         with preserved_random_state():  # building the model is the one check that covers every option
-            _make(models.get, problems.problems[name].model, network.options, f"network '{name}'")
+            _make(models.get, problems.problems[config.problem_of(name)].model, network.options, f"network '{name}'")
         for optimizer, settings in network.optimizers.items():
             method = _make(optimize.get, optimizer, settings.options, f"optimizer '{optimizer}'")
             stochastic = method.stochastic

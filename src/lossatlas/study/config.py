@@ -77,12 +77,14 @@ class NetworkConfig(_Strict):
     """How one network is trained.
 
     Attributes:
+        problem: named problem; null: the one that is called as the network is.
         replicas: runs per optimizer.
         keep: keep this many with the lowest training loss; null: all that did not diverge.
         options: of the model, such as ``activation = "relu"``.
         optimizers: by name.
     """
 
+    problem: str | None = None
     replicas: _Count = 6
     keep: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -233,7 +235,7 @@ class StudyConfig(_Strict):
         dtype: floating type of training.
         select: where early stopping looks: ``"test"`` as in the paper, or ``"validation"``.
         data: the examples.
-        networks: by name of the problem.
+        networks: by name of the problem, or by a name of your choice with ``problem = "..."`` in it.
         paths: between minima of one optimizer, by a name of your choice: ``[paths.straight]``, ``[paths.low]``.
         atlas: all minima of each network in one barrier tree, by a name of your choice.
         weights: sizes, distances and kernel components of the minima; null: not wanted.
@@ -255,6 +257,10 @@ class StudyConfig(_Strict):
     curvature: dict[str, CurvatureConfig] = Field(default_factory=dict)
     holdout: dict[str, HoldoutConfig] = Field(default_factory=dict)
     maps: dict[str, MapConfig] = Field(default_factory=dict)
+
+    def problem_of(self, network: str) -> str:
+        """Name of the problem behind a network."""
+        return self.networks[network].problem or network
 
     def to_toml(self) -> str:
         """The complete configuration, defaults included, as TOML."""

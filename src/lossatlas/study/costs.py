@@ -49,8 +49,10 @@ class NetworkCosts:
         self.rows = network.replicas
         self.kept = network.keep or network.replicas
         self.item = problem.dtype.itemsize
-        self.data = 784 * 4 * (problem.train.samples + problem.test.samples)
-        self.working = 2 * (chunk or problem.train.samples) * problem.train.bytes_per_sample() + self.data
+        self.data = sum(_input_bytes(problem.data[part]) for part in ("train", "test"))
+        together = chunk or (problem.statistics_batch if problem.mode == "batch-statistics" else None)
+        most = min(together or problem.train.samples, problem.train.samples)
+        self.working = 2 * most * problem.train.bytes_per_sample() + self.data
         self._known: dict[tuple[Any, ...], float] = {}
         self._x = problem.initial_weights(0, range(network.replicas))
 
@@ -103,6 +105,12 @@ class NetworkCosts:
     def bytes(self, vectors: int) -> int:
         """Size of some weight vectors."""
         return vectors * self.problem.dim * self.item
+
+
+def _input_bytes(data: object) -> int:
+    """Bytes of the inputs of a named problem's data, which are a pair of tensors."""
+    inputs = data[0] if isinstance(data, tuple) else None
+    return inputs.numel() * inputs.itemsize if isinstance(inputs, torch.Tensor) else 0
 
 
 class Costs:

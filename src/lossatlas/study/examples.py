@@ -20,7 +20,9 @@ FILE = "problems.json"
 def _key(config: StudyConfig) -> str:
     """Names what the details were made from."""
     options = {name: network.options for name, network in config.networks.items()}
-    return digest({"data": config.data.model_dump(mode="json", exclude={"directory"}), "options": options})
+    made = {name: network.problem for name, network in config.networks.items() if network.problem is not None}
+    data = config.data.model_dump(mode="json", exclude={"directory"})
+    return digest({"data": data, "options": options, **({"problems": made} if made else {})})
 
 
 def save_details(folder: Path, config: StudyConfig, problems: Mapping[str, Problem]) -> None:

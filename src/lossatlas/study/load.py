@@ -73,8 +73,9 @@ def parse_config(document: Mapping[str, Any], origin: str = "the configuration")
         ConfigurationError: see :func:`load_config`.
     """
     networks = document.get("networks")
-    for name in networks if isinstance(networks, dict) else ():
-        problems.problems[name]  # first: a misspelt network would otherwise be reported as one without optimizers
+    for name, network in networks.items() if isinstance(networks, dict) else ():
+        if not (isinstance(network, dict) and network.get("problem")):
+            problems.problems[name]  # first: a misspelt network would otherwise be reported as one without optimizers
     try:
         config = StudyConfig.model_validate(document)
     except ValidationError as error:

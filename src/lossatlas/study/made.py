@@ -54,5 +54,11 @@ def _splits(config: StudyConfig, validation: float) -> data.Splits:
 
 
 def _problem(config: StudyConfig, name: str, splits: data.Splits, device: str) -> Problem:
-    options = config.networks[name].options
-    return problems.get(name, data=splits, device=device, dtype=getattr(torch, config.dtype), **options)
+    network = config.networks[name]
+    made = problems.get(
+        config.problem_of(name), data=splits, device=device, dtype=getattr(torch, config.dtype), **network.options
+    )
+    if network.problem is not None:
+        # Two networks may be called alike in two studies and be made of different problems.
+        made.details["problem"] = network.problem
+    return made

@@ -280,6 +280,7 @@ class Gathered:
         holdouts: curves with held-out examples.
         maps: paths on landscapes of two coordinates.
         claims: sentences about the networks, tested.
+        seconds: wall time of all of them together.
     """
 
     experiments: list[Experiment] = field(default_factory=list)
@@ -291,6 +292,7 @@ class Gathered:
     holdouts: list[Holdout] = field(default_factory=list)
     maps: list[Map] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    seconds: float = 0.0
 
     def joined(self) -> tuple[Experiment, ...]:
         """The experiments with their paths."""

@@ -184,16 +184,18 @@ class Study:
 
     def results(self) -> StudyResults:
         """Read back everything that is stored."""
-        statuses = self.status()
-        gathered = self._gather([status.piece for status in statuses if status.state == "done"])
+        numerics = self.stored_numerics()
+        pieces = self.pieces(numerics) if numerics is not None else []
+        done = {piece.address: self.store.has(piece) for piece in pieces}
+        gathered = self._gather([piece for piece in pieces if done[piece.address]])
         return StudyResults(
             name=self.config.name,
             folder=self.folder,
             configuration=tomllib.loads(self.config.to_toml()),
             experiments=gathered.joined(),
             tables=gathered.tables,
-            provenance=self._provenance(statuses),
-            missing=tuple(f"{s.piece.kind} {s.piece.label}" for s in statuses if s.state != "done"),
+            provenance=self._provenance(gathered.seconds),
+            missing=tuple(f"{piece.kind} {piece.label}" for piece in pieces if not done[piece.address]),
             atlases=tuple(gathered.atlases),
             weights=tuple(gathered.weights),
             curvatures=tuple(gathered.curvatures),
@@ -212,6 +214,7 @@ class Study:
         gathered = Gathered()
         for piece in pieces:
             result, seconds = self.store.load(piece)
+            gathered.seconds += seconds
             stage_of(piece).read(piece, result, seconds, gathered)
         return gathered
 
@@ -259,7 +262,7 @@ class Study:
         }
         write_atomic(self.folder / PROVENANCE_FILE, json.dumps(document, indent=1) + "\n")
 
-    def _provenance(self, statuses: Sequence[PieceStatus]) -> dict[str, Any]:
+    def _provenance(self, seconds: float) -> dict[str, Any]:
         path = self.folder / PROVENANCE_FILE
         try:
             stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -273,5 +276,5 @@ class Study:
             "threads": numerics.threads if numerics else None,
             "device": self.device.type,
             "seed": self.config.seed,
-            "seconds": sum(status.seconds or 0.0 for status in statuses),
+            "seconds": seconds,
         }

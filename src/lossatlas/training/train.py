@@ -66,7 +66,7 @@ def train(
         The ensemble, with scores computed in float64.
 
     Raises:
-        InputError: numbers that make no sense.
+        InputError: numbers that make no sense, or a network with batch normalisation in mode ``"eval"``.
         ConfigurationError: unknown optimizer or option.
         DivergenceError: the loss is not finite at the start, or no replica stayed finite.
 
@@ -80,6 +80,11 @@ def train(
         True
     """
     _check(replicas=replicas, keep=keep, record_every=record_every, select=select)
+    if problem.statistics_stay_initial:
+        raise InputError(
+            f"expected a problem in mode 'batch-statistics' to train batch normalisation, got '{problem.name}' in mode "
+            "'eval', where statistics stay those of a new network: pass mode='batch-statistics' to Problem"
+        )
     chosen = optimize.get(optimizer, **dict(options or {})) if isinstance(optimizer, str) else optimizer
     unit, total = _duration(chosen, iterations, epochs)
     name = optimizer if isinstance(optimizer, str) else type(optimizer).__name__.lower()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
+from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import seeded
 from lossatlas.landscape import AffineRows, NetworkLandscape, Numerics
 from lossatlas.landscape.network.strategies import ROW_BY_ROW, StrategyName
@@ -213,6 +214,40 @@ def test_batch_statistics_use_the_whole_batch_and_keep_nothing() -> None:
     training.drop.eval()
     expected = F.cross_entropy(training(inputs.double()), targets)
     assert float(landscape.value(landscape.flatten(model))) == pytest.approx(float(expected.detach()), rel=1e-12)
+
+
+@pytest.mark.parametrize("numerics", [nets.PLAIN, Numerics(data_chunk=3), Numerics(full="vmap", mini="vmap")])
+def test_statistics_over_fixed_batches_are_those_of_a_loader(numerics: Numerics) -> None:
+    """21 samples in batches of at most 8: three of 7, whatever the chunks; a mini-batch is one batch."""
+    inputs, targets = nets.vectors(21)
+    with seeded("fixed batches"):
+        model = nets.Normalised().double()
+
+    def make(data: object, **options: int) -> NetworkLandscape:
+        made = NetworkLandscape(model, F.cross_entropy, data, mode="batch-statistics", numerics=numerics, **options)  # type: ignore[arg-type]
+        assert made.samples == 21
+        return made
+
+    fixed = make((inputs, targets), statistics_batch=8)
+    streamed = make(DataLoader(TensorDataset(inputs, targets), batch_size=7)).with_numerics(nets.PLAIN)
+    whole = make((inputs, targets))
+    x = nets.rows_of(fixed, 2)
+    for a, b in zip(fixed.value_and_grad(x), streamed.value_and_grad(x), strict=True):
+        assert relative(a, b) < 1e-12
+    assert relative(fixed.value(x), whole.value(x)) > 1e-4
+    assert relative(fixed.hvp(x, x), streamed.hvp(x, x)) < 1e-12
+    assert relative(fixed.hessian_at(x).multiply(x, torch.arange(2)), streamed.hvp(x, x)) < 1e-12
+    assert relative(fixed.metrics(x)["loss"], fixed.value(x)) < 1e-12
+    assert relative(fixed.to(dtype=torch.float32).value(x.float()), fixed.value(x)) < 1e-5
+    everything = torch.arange(21)
+    for some in (everything, everything.expand(2, -1)):
+        assert relative(fixed.on(some).value(x), whole.value(x)) < 1e-12
+        assert relative(fixed.on(some).hvp(x, x), whole.hvp(x, x)) < 1e-12
+
+
+def test_statistics_over_one_sample_are_refused() -> None:
+    with pytest.raises(InputError, match="at least 2 samples to take statistics over, got 1"):
+        NetworkLandscape(nets.Normalised(), F.cross_entropy, nets.vectors(), statistics_batch=1)
 
 
 def test_statistics_of_another_type_are_converted_and_counters_are_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -13,7 +14,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget
 from lossatlas.landscape.contract import Rows, row_chunks, take_rows
 from lossatlas.landscape.network.program import Program
-from lossatlas.landscape.network.sources import Batch, Source, batch_size
+from lossatlas.landscape.network.sources import Batch, Source, TensorSource, batch_size
 from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, ROW_BY_ROW, STRATEGIES, StrategyName, Work
 
 __all__ = ["Evaluator", "Numerics", "Slices"]
@@ -118,6 +119,18 @@ class Evaluator:
             device=self.device,
             budget=self.budget,
         )
+
+    @property
+    def pass_chunk(self) -> int | None:
+        """Samples per chunk of a pass over all data; None: all, or a loader's batches as they come."""
+        if not self.program.needs_whole_batches:
+            return self.numerics.data_chunk
+        size = self.program.statistics_batch
+        if size is None or not isinstance(self.source, TensorSource):
+            return None
+        # Batches of one size but for rounding: statistics over a short rest would be noise.
+        samples = self.source.samples
+        return math.ceil(samples / math.ceil(samples / size))
 
     def sums(self, x: Rows, slices: Slices, gradient: bool) -> tuple[Tensor, Tensor | None, int]:
         """Loss sums (and gradient sums) over the samples of each row.
@@ -240,14 +253,13 @@ class Evaluator:
 
     def _chunk_samples(self) -> int:
         samples = self.source.samples
-        return min(self.numerics.data_chunk or samples, samples)
+        return min(self.pass_chunk or samples, samples)
 
     def _batches(self, per_row: bool) -> Iterator[Batch | None]:
         if per_row:
             yield None  # gathered for each chunk of rows: all at once would be rows x batch x sample in memory
             return
-        size = None if self.program.needs_whole_batches else self.numerics.data_chunk
-        yield from self.source.chunks(size)
+        yield from self.source.chunks(self.pass_chunk)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -22,7 +22,7 @@ from lossatlas.landscape.network.hessian import (
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Source, map_tensors
 
-__all__ = ["HessianAt", "RowLoss", "foretell_bytes"]
+__all__ = ["HessianAt", "RowLoss", "foretell_bytes", "graph_bytes"]
 
 # Samples of the two batches from which the memory of all is foretold.
 _PROBES = (8, 16)
@@ -150,8 +150,8 @@ def _graph_of(program: Program, row: Tensor, buffers: Mapping[str, Tensor], batc
         return _Graph(ordered, torch.autograd.grad(value, list(ordered), create_graph=True, allow_unused=True))
 
 
-def _graph_bytes(program: Program, loss: RowLoss, batch: Any) -> int:
-    """Bytes that the graph of the gradient over a batch holds besides the batch itself and the weights."""
+def _held_bytes(build: Callable[[Any], object], loss: RowLoss, batch: Any) -> int:
+    """Bytes that the graph over a batch holds besides the batch itself and the weights."""
     held: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -160,13 +160,31 @@ def _graph_bytes(program: Program, loss: RowLoss, batch: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        graph = _graph_of(program, loss.row, loss.buffers, batch)
+        graph = build(batch)
     del graph
     given: list[Tensor] = [loss.row]
     map_tensors(batch, lambda tensor: given.append(tensor) or tensor)  # type: ignore[func-returns-value]
     for tensor in given:
         held.pop(tensor.untyped_storage().data_ptr(), None)
     return sum(held.values())
+
+
+def graph_bytes(build: Callable[[Any], object], loss: RowLoss, source: Source, samples: int) -> int:
+    """Bytes that a graph over many samples would hold, by graphs over two small batches.
+
+    Args:
+        build: makes the graph over a batch.
+        loss: one row.
+        source: where to take the small batches.
+        samples: how many the forecast is for.
+    """
+    few, more = (min(size, source.samples) for size in _PROBES)
+    low, high = (
+        _held_bytes(build, loss, source.take(torch.arange(size, device=loss.row.device))) for size in (few, more)
+    )
+    # What does not grow with the batch, such as products of weights, is there once.
+    each = (high - low) / (more - few) if more > few else float(high)
+    return int(max(0.0, low - each * few) + each * samples)
 
 
 def foretell_bytes(program: Program, loss: RowLoss, source: Source, samples: int) -> int:
@@ -181,13 +199,7 @@ def foretell_bytes(program: Program, loss: RowLoss, source: Source, samples: int
     Returns:
         A number of bytes; more than any machine has where the gradient has no graph.
     """
-    few, more = (min(size, source.samples) for size in _PROBES)
     try:
-        low, high = (
-            _graph_bytes(program, loss, source.take(torch.arange(size, device=loss.row.device))) for size in (few, more)
-        )
+        return graph_bytes(lambda batch: _graph_of(program, loss.row, loss.buffers, batch), loss, source, samples)
     except (RuntimeError, NotImplementedError):  # a kernel without a second derivative
         return sys.maxsize
-    # What does not grow with the batch, such as products of weights, is there once.
-    each = (high - low) / (more - few) if more > few else float(high)
-    return int(max(0.0, low - each * few) + each * samples)

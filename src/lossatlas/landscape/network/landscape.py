@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -15,8 +16,10 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
+from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
+from lossatlas.landscape.network.one_type import widest_type
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
 from lossatlas.landscape.network.tuning import measure_numerics
@@ -40,8 +43,12 @@ class NetworkLandscape:
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
         mode: ``"eval"``, or ``"batch-statistics"``: normalisation layers use each batch's own statistics and update
             nothing.
+        statistics_batch: samples per batch in that mode, the same ones in every pass over the data; parts of one size
+            but for rounding, in the data's order. None: one batch of all samples. A loader's batches are taken as they
+            come, and a mini-batch of :meth:`on` is one batch.
         reduction: how ``loss`` combines the samples of a batch: ``"mean"`` or ``"sum"``.
-        dtype: ``torch.float32`` or ``torch.float64``; default: that of the parameters.
+        dtype: ``torch.float32`` or ``torch.float64``; default: that of the parameters, the widest where they differ.
+            The whole network computes in it, also where its code asks for another floating type.
         device: default: that of the parameters.
         numerics: strategy and chunks; default: measured at the first evaluation.
         memory: bytes for temporaries; default: a part of what is free.
@@ -69,15 +76,24 @@ class NetworkLandscape:
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
         mode: Mode = "eval",
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
         numerics: Numerics | None = None,
         memory: int | None = None,
     ) -> None:
-        program = Program(model, loss, forward=forward, metrics=metrics, mode=mode, reduction=reduction)
+        program = Program(
+            model,
+            loss,
+            forward=forward,
+            metrics=metrics,
+            mode=mode,
+            statistics_batch=statistics_batch,
+            reduction=reduction,
+        )
         own = [p for p in model.parameters() if p.requires_grad]
-        chosen = dtype or own[0].dtype
+        chosen = dtype or widest_type(model)
         if chosen not in (torch.float32, torch.float64):
             raise InputError(f"expected dtype float32 or float64, got {chosen}: pass dtype=torch.float32")
         where = resolve_device(device) if device is not None else own[0].device
@@ -248,22 +264,50 @@ class NetworkLandscape:
             >>> hessian.multiply(torch.eye(4)[:1], torch.tensor([0]))
             tensor([[0.6667, 0.0000, 0.0000, 0.6667]])
         """
-        self._prepare(x)
-        rows = take_rows(x, slice(0, x.shape[:-1].numel()))
-        losses = list(self._row_losses(rows, self._slices(x)))
-        keep = 0
-        if losses and isinstance(self._evaluator.source, TensorSource):
-            budget = self._evaluator.budget or memory_budget(self.device)
-            each = foretell_bytes(self._evaluator.program, losses[0], self._evaluator.source, self.samples)
-            keep = budget // max(1, each)
+        losses, keep = self._fixed_rows(x, foretell_bytes)
         return HessianAt(self._evaluator.program, losses, divide=self._divisor, keep=keep, differences=differences)
+
+    def gauss_newton_at(self, x: Tensor, middle: Middle = "loss", *, differences: bool = False) -> GaussNewtonAt:
+        """Gauss-Newton matrices (``"loss"``) or empirical Fisher matrices (``"gradients"``) at fixed rows.
+
+        Args:
+            x: ``(*b, d)``, n rows in all.
+            middle: what stands between the Jacobians of the outputs, see
+                :class:`lossatlas.landscape.network.gauss_newton.GaussNewtonAt`.
+            differences: take Jacobian times vector from central differences of the outputs.
+
+        Returns:
+            As :meth:`hessian_at`.
+
+        Example:
+            >>> net = nn.Linear(3, 1)
+            >>> landscape = NetworkLandscape(net, nn.functional.mse_loss, (torch.eye(3), torch.zeros(3, 1)))
+            >>> matrix = landscape.gauss_newton_at(landscape.flatten(net))
+            >>> matrix.multiply(torch.eye(4)[:1], torch.tensor([0]))
+            tensor([[0.6667, 0.0000, 0.0000, 0.6667]])
+        """
+        losses, keep = self._fixed_rows(x, partial(foretell_output_bytes, middle=middle))
+        program = self._evaluator.program
+        return GaussNewtonAt(program, losses, middle, divide=self._divisor, keep=keep, differences=differences)
+
+    def _fixed_rows(
+        self, x: Tensor, foretell: Callable[[Program, RowLoss, TensorSource, int], int]
+    ) -> tuple[list[RowLoss], int]:
+        """The losses of rows, and for how many of them memory allows the graphs to be kept."""
+        self._prepare(x)
+        losses = list(self._row_losses(take_rows(x, slice(0, x.shape[:-1].numel())), self._slices(x)))
+        source = self._evaluator.source
+        if not losses or not isinstance(source, TensorSource):
+            return losses, 0
+        budget = self._evaluator.budget or memory_budget(self.device)
+        return losses, budget // max(1, foretell(self._evaluator.program, losses[0], source, self.samples))
 
     @property
     def _divisor(self) -> int:
         return self.samples if self._evaluator.program.reduction == "mean" else 1
 
     def _row_losses(self, rows: Tensor, slices: Slices) -> Iterator[RowLoss]:
-        program, source, chunk = self._evaluator.program, self._evaluator.source, self._data_chunk
+        program, source, chunk = self._evaluator.program, self._evaluator.source, self._evaluator.pass_chunk
         for i in range(len(rows)):
             part = slices.rows(slice(i, i + 1))
             subset = source if part.indices is None else TensorSource(source.take(part.indices[0]))
@@ -320,10 +364,11 @@ class NetworkLandscape:
                 raise InputError(f"expected sample indices in 0..{samples - 1}, got {low}..{high}")
         restricted = self._clone()
         restricted._restricted = True
+        restricted._evaluator = copy.copy(self._evaluator)
+        restricted._evaluator.program = self._evaluator.program.on_one_batch()
         if batch.ndim == 1:
             with preserved_random_state(self.device):
                 gathered = self._evaluator.source.take(batch.to(self.device))
-            restricted._evaluator = copy.copy(self._evaluator)
             restricted._evaluator.source = TensorSource(gathered)
         else:
             restricted._indices = batch.to(self.device)
@@ -404,10 +449,6 @@ class NetworkLandscape:
     # ------------------------------------------------------------------ inside
     def _clone(self) -> Self:
         return copy.copy(self)
-
-    @property
-    def _data_chunk(self) -> int | None:
-        return None if self._evaluator.program.needs_whole_batches else self._evaluator.numerics.data_chunk
 
     def _mean(self, sums: Tensor, count: int) -> Tensor:
         return sums / count if self._evaluator.program.reduction == "mean" else sums

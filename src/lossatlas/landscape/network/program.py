@@ -13,9 +13,10 @@ from torch.func import functional_call
 from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
 from lossatlas.landscape.network.cross_entropy import faster
+from lossatlas.landscape.network.one_type import floating_types, in_type_of
 from lossatlas.landscape.network.sources import batch_size
 
-__all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction"]
+__all__ = ["Forward", "Loss", "Metric", "Mode", "Program", "Reduction", "keeps_running_statistics"]
 
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
 Metric: TypeAlias = Callable[[Any, Any], Tensor]
@@ -40,6 +41,16 @@ class _Bound(nn.Module):
             return self._user_forward(self.model, batch)
         inputs, target = batch
         return self.model(inputs), target
+
+
+def keeps_running_statistics(model: nn.Module) -> bool:
+    """Whether a model has layers that normalise with averages collected while it was trained.
+
+    Example:
+        >>> keeps_running_statistics(nn.BatchNorm1d(2)), keeps_running_statistics(nn.LayerNorm(2))
+        (True, False)
+    """
+    return any(isinstance(module, _NORMS) and module.track_running_stats for module in model.modules())
 
 
 def _use_batch_statistics(model: nn.Module) -> None:
@@ -71,10 +82,11 @@ class Program:
         forward: ``forward(model, batch) -> (output, target)``; None for batches ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; None: accuracy where targets are class indices.
         mode: ``"eval"``, or ``"batch-statistics"``: normalisation layers use each batch's own statistics.
+        statistics_batch: samples over which they are taken in a pass over all data; None: all.
         reduction: how ``loss`` combines the samples of a batch.
 
     Raises:
-        InputError: no trainable parameters, or a model that cannot be copied.
+        InputError: no trainable parameters, a model that cannot be copied, or a batch of less than two samples.
     """
 
     def __init__(
@@ -85,12 +97,15 @@ class Program:
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
         mode: Mode = "eval",
+        statistics_batch: int | None = None,
         reduction: Reduction = "mean",
     ) -> None:
         if mode not in ("eval", "batch-statistics"):
             raise InputError(f"expected mode 'eval' or 'batch-statistics', got '{mode}'")
         if reduction not in ("mean", "sum"):
             raise InputError(f"expected reduction 'mean' or 'sum', got '{reduction}'")
+        if statistics_batch is not None and statistics_batch < 2:
+            raise InputError(f"expected at least 2 samples to take statistics over, got {statistics_batch}")
         self.spec = ParamSpec.of(model)
         try:
             private = copy.deepcopy(model)
@@ -105,7 +120,9 @@ class Program:
         for parameter in private.parameters():
             parameter.grad = None
             parameter.requires_grad_(False)
+        self._native = floating_types(private)
         self.mode: Mode = mode
+        self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self._loss: Loss = faster(copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss)
         self._metrics = dict(metrics) if metrics is not None else None
@@ -138,6 +155,12 @@ class Program:
             other._loss = copy.deepcopy(self._loss).to(dtype=dtype, device=device)
         return other
 
+    def on_one_batch(self) -> Program:
+        """The same program, taking statistics over all samples it is given at once."""
+        other = copy.copy(self)
+        other.statistics_batch = None
+        return other
+
     def with_batch_statistics(self) -> Program:
         """The same program whose normalisation layers use each batch's own statistics."""
         other = copy.copy(self)
@@ -149,12 +172,14 @@ class Program:
 
     def outputs(self, model: nn.Module, batch: Any) -> tuple[Any, Any]:
         """Run another module in place of the private copy, ``-> (output, target)``."""
-        found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)
+        with in_type_of(model, self._native):
+            found: tuple[Any, Any] = _Bound(model, self._bound._user_forward)(batch)
         return found
 
     def _outputs(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> tuple[Any, Any]:
         state = {f"model.{name}": tensor for name, tensor in (*params.items(), *buffers.items())}
-        outputs: tuple[Any, Any] = functional_call(self._bound, state, (batch,))
+        with in_type_of(self.model, self._native):
+            outputs: tuple[Any, Any] = functional_call(self._bound, state, (batch,))
         return outputs
 
     def _summed(self, loss: object, count: int) -> Tensor:
@@ -162,6 +187,14 @@ class Program:
             came = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise InputError(f"expected the loss to be one number per batch, got {came}: use reduction='mean' in it")
         return loss.reshape(()) * count if self.reduction == "mean" else loss.reshape(())
+
+    def split(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> tuple[Any, Any]:
+        """Output and target of a batch, the two arguments of the loss."""
+        return self._outputs(params, buffers, batch)
+
+    def loss_of_output(self, output: Any, target: Any, count: int) -> Tensor:
+        """Sum of the loss over ``count`` samples from their output and target, ``-> ()``."""
+        return self._summed(self._loss(output, target), count)
 
     def loss_sum(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Any) -> Tensor:
         """Sum of the loss over the samples of a batch, ``-> ()``."""
@@ -198,7 +231,7 @@ class Program:
             module.momentum = None
             module.train()
         state = {f"model.{name}": tensor for name, tensor in params.items()}
-        with torch.no_grad():
+        with torch.no_grad(), in_type_of(self.model, self._native):
             for batch in batches:
                 functional_call(scratch, state, (batch,))
         owned = {f"{name}." if name else "" for name in layers}

@@ -15,17 +15,18 @@ from lossatlas.study.results import StudyResults
 __all__ = ["options_in_force", "tell"]
 
 
-def options_in_force(network: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a network's model, defaults filled in.
+def options_in_force(problem: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a problem's model, defaults filled in but for those that the data decide.
 
     Example:
         >>> options_in_force("fcp", {"hidden": 20})
         {'activation': 'softplus', 'hidden': 20}
     """
-    if network not in problems:
+    if problem not in problems:
         return options
-    valid = inspect.signature(models[problems[network].model]).parameters.values()
-    return {p.name: options.get(p.name, p.default) for p in valid if p.name in options or p.default is not p.empty}
+    blueprint = problems[problem]
+    valid = [p for p in inspect.signature(models[blueprint.model]).parameters.values() if p.default is not p.empty]
+    return {p.name: p.default for p in valid if p.name not in blueprint.fitted} | options
 
 
 def tell(config: StudyConfig, results: StudyResults) -> list[str]:
@@ -33,9 +34,10 @@ def tell(config: StudyConfig, results: StudyResults) -> list[str]:
     dims = {each.network: each.ensemble.spec.dim for each in results.experiments}
     sentences = []
     for name, network in config.networks.items():
-        what = problems.summary(name) if name in problems else "a network of the user's"
+        problem = config.problem_of(name)
+        what = problems.summary(problem) if problem in problems else "a network of the user's"
         details = [f"{dims[name]:,} parameters"] if name in dims else []
-        details += [constants(options_in_force(name, network.options))]
+        details += [constants(options_in_force(problem, network.options))]
         sentences.append(f"{network_name(name)}: {what} ({'; '.join(part for part in details if part)}).")
     sentences.append(
         f"Losses are averages over all examples. Training computes in {config.dtype}; every loss, accuracy and height "

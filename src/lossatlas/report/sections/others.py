@@ -14,6 +14,7 @@ _SHOWN_ELSEWHERE = {
     "replicas",
     "distances",
     "separation",
+    "sharpness",
     "claims",
     "side_by_side",
     "early_stopping",
