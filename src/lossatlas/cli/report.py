@@ -9,8 +9,9 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
-from lossatlas.study import Study, load_connection
+from lossatlas.study import Study, load_connection, load_spectra
 from lossatlas.study.connection_store import has_connection
+from lossatlas.study.spectra_store import has_spectra
 
 __all__ = ["report"]
 
@@ -18,8 +19,11 @@ __all__ = ["report"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("folder", type=Folder())
 def report(folder: Path) -> None:
-    """Write report.html, tables/ and figures/ of the study or connection in FOLDER from what it has stored."""
+    """Write report.html, tables/ and figures/ of the study, connection or spectra in FOLDER from what it has stored."""
     if has_connection(folder):
         console.print(str(reports.write_connection(load_connection(folder), folder)), markup=False)
+        return
+    if has_spectra(folder):
+        console.print(str(reports.write_spectra(load_spectra(folder), folder)), markup=False)
         return
     console.print(str(reports.write(Study.open(folder).results())), markup=False)

@@ -5,6 +5,7 @@ from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Points, VerticalLine
 from lossatlas.report.plot import plot
 from lossatlas.report.routes import map_figure
+from lossatlas.report.spectrum import write_spectra
 from lossatlas.report.write import write
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "plot",
     "write",
     "write_connection",
+    "write_spectra",
 ]

@@ -18,6 +18,9 @@ from lossatlas.study.results import (
     StudyResults,
     WeightAnalysis,
 )
+from lossatlas.study.spectra import PointSpectrum, Spectra
+from lossatlas.study.spectra_store import load_spectra
+from lossatlas.study.spectrum import spectrum
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
@@ -33,8 +36,10 @@ __all__ = [
     "Piece",
     "PieceStatus",
     "PlannedPiece",
+    "PointSpectrum",
     "Route",
     "SetComparison",
+    "Spectra",
     "Study",
     "StudyConfig",
     "StudyResults",
@@ -43,8 +48,10 @@ __all__ = [
     "connect",
     "load_config",
     "load_connection",
+    "load_spectra",
     "plan",
     "recipe_names",
     "recipe_summary",
+    "spectrum",
     "surface",
 ]
