@@ -7,10 +7,12 @@ from lossatlas.analysis.centroids import CentroidTest, centroid_test
 from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
 from lossatlas.analysis.comparison import Comparison, difference, paired_difference
 from lossatlas.analysis.early_stopping import Stopping, early_stopping_table, stopping
+from lossatlas.analysis.generalisation_gap import Generalisation, generalisation, generalisation_table
 from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
 from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedNumber, published_heights
+from lossatlas.analysis.rank_order import RankCorrelation, rank_correlation
 from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, separation
 from lossatlas.analysis.sharpness_table import sharpness_table
@@ -34,10 +36,12 @@ __all__ = [
     "Comparison",
     "ComponentStatistics",
     "Estimate",
+    "Generalisation",
     "Kernel",
     "KernelPCA",
     "Merge",
     "PublishedNumber",
+    "RankCorrelation",
     "Sample",
     "Separation",
     "SetSpread",
@@ -53,6 +57,8 @@ __all__ = [
     "distance_table",
     "early_stopping_table",
     "evaluate_claims",
+    "generalisation",
+    "generalisation_table",
     "kernel_pca",
     "loss_table",
     "matching_rows",
@@ -60,6 +66,7 @@ __all__ = [
     "mean_of_runs",
     "paired_difference",
     "published_heights",
+    "rank_correlation",
     "replica_table",
     "separation",
     "separation_table",
