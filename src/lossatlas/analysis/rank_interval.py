@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["COEFFICIENTS", "Array", "RankMethod", "rank_interval"]
+__all__ = ["COEFFICIENTS", "Array", "RankMethod", "rank_agreement", "rank_interval"]
 
 RankMethod: TypeAlias = Literal["kendall", "spearman"]
 
 Array: TypeAlias = NDArray[np.float64]
+
+# Numbers at a time that permutations may make.
+_NUMBERS = 1 << 22
 
 # Fieller, Hartley & Pearson 1957: variance of the Fisher transform of independent samples, over n - a.
 _FIELLER: Mapping[RankMethod, tuple[float, int]] = {"kendall": (0.437, 4), "spearman": (1.06, 3)}
@@ -61,3 +64,22 @@ def rank_interval(x: Array, y: Array, method: RankMethod, confidence: float) -> 
     centre = math.atanh(max(-most, min(most, value)))
     low, high = math.tanh(centre - half), math.tanh(centre + half)
     return min(low, value), max(high, value)
+
+
+def rank_agreement(x: Array, y: Array, orders: NDArray[np.int64], method: RankMethod) -> Array:
+    """Numerators of a coefficient for many orders of y, ``(n,), (n,), (m, n) -> (m,)``.
+
+    Args:
+        x: ``(n,)``.
+        y: ``(n,)``.
+        orders: permutations of 0..n−1.
+        method: which coefficient.
+    """
+    if method == "spearman":
+        u, v = stats.rankdata(x), stats.rankdata(y)
+        return np.asarray((v - v.mean())[orders] @ (u - u.mean()))
+    i, j = np.triu_indices(len(x), 1)
+    signs, ahead = np.sign(x[i] - x[j]), np.sign(y[:, None] - y[None, :])
+    at_once = max(1, _NUMBERS // len(i))
+    parts = [orders[k : k + at_once] for k in range(0, len(orders), at_once)]
+    return np.concatenate([ahead[part[:, i], part[:, j]] @ signs for part in parts])
