@@ -6,6 +6,7 @@ from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
 from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
 from lossatlas.analysis.comparison import Comparison, difference, paired_difference
+from lossatlas.analysis.diagnosis import Diagnosis, Finding, diagnose
 from lossatlas.analysis.early_stopping import Stopping, early_stopping_table, stopping
 from lossatlas.analysis.generalisation_gap import Generalisation, generalisation, generalisation_table
 from lossatlas.analysis.gram import matching_rows
@@ -35,7 +36,9 @@ __all__ = [
     "CommonOrigin",
     "Comparison",
     "ComponentStatistics",
+    "Diagnosis",
     "Estimate",
+    "Finding",
     "Generalisation",
     "Kernel",
     "KernelPCA",
@@ -53,6 +56,7 @@ __all__ = [
     "centroid_test",
     "claims_table",
     "common_origin",
+    "diagnose",
     "difference",
     "distance_table",
     "early_stopping_table",
