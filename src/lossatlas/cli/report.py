@@ -13,7 +13,7 @@ from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_connection, load_slicing, load_spectra
 from lossatlas.study.connection_store import has_connection
-from lossatlas.study.slicing_store import has_slicing
+from lossatlas.study.slicing import has_slicing
 from lossatlas.study.spectra_store import has_spectra
 
 __all__ = ["report"]
