@@ -6,11 +6,14 @@ from lossatlas.analysis.barrier_tree import BarrierTree, Merge, barrier_tree
 from lossatlas.analysis.centroids import CentroidTest, centroid_test
 from lossatlas.analysis.claims import Claim, ClaimInputs, claims_table, evaluate_claims
 from lossatlas.analysis.comparison import Comparison, difference, paired_difference
+from lossatlas.analysis.diagnosis import Diagnosis, Finding, diagnose
 from lossatlas.analysis.early_stopping import Stopping, early_stopping_table, stopping
+from lossatlas.analysis.generalisation_gap import Generalisation, generalisation, generalisation_table
 from lossatlas.analysis.gram import matching_rows
 from lossatlas.analysis.kernel_pca import KernelPCA, kernel_pca
 from lossatlas.analysis.kernels import KERNELS, Kernel
 from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedNumber, published_heights
+from lossatlas.analysis.rank_order import RankCorrelation, rank_correlation
 from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, separation
 from lossatlas.analysis.sharpness_table import sharpness_table
@@ -33,11 +36,15 @@ __all__ = [
     "CommonOrigin",
     "Comparison",
     "ComponentStatistics",
+    "Diagnosis",
     "Estimate",
+    "Finding",
+    "Generalisation",
     "Kernel",
     "KernelPCA",
     "Merge",
     "PublishedNumber",
+    "RankCorrelation",
     "Sample",
     "Separation",
     "SetSpread",
@@ -49,10 +56,13 @@ __all__ = [
     "centroid_test",
     "claims_table",
     "common_origin",
+    "diagnose",
     "difference",
     "distance_table",
     "early_stopping_table",
     "evaluate_claims",
+    "generalisation",
+    "generalisation_table",
     "kernel_pca",
     "loss_table",
     "matching_rows",
@@ -60,6 +70,7 @@ __all__ = [
     "mean_of_runs",
     "paired_difference",
     "published_heights",
+    "rank_correlation",
     "replica_table",
     "separation",
     "separation_table",

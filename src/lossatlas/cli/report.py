@@ -11,9 +11,10 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
-from lossatlas.study import Study, load_connection, load_slicing
+from lossatlas.study import Study, load_connection, load_slicing, load_spectra
 from lossatlas.study.connection_store import has_connection
-from lossatlas.study.slicing_store import has_slicing
+from lossatlas.study.slicing import has_slicing
+from lossatlas.study.spectra_store import has_spectra
 
 __all__ = ["report"]
 
@@ -21,8 +22,9 @@ _Kind = tuple[str, Callable[[Path], bool], Callable[[Path], Any], Callable[[Any,
 
 # What a folder may hold beside a study: its name, whether it is there, how it is read, how its page is written.
 _KINDS: tuple[_Kind, ...] = (
-    ("connection", has_connection, load_connection, reports.write_connection),
-    ("surface", has_slicing, load_slicing, reports.write_surface),
+    ("a connection", has_connection, load_connection, reports.write_connection),
+    ("a surface", has_slicing, load_slicing, reports.write_surface),
+    ("spectra", has_spectra, load_spectra, reports.write_spectra),
 )
 
 
@@ -31,11 +33,11 @@ _KINDS: tuple[_Kind, ...] = (
 @click.option("--to", "target", type=Folder(), default=None, help="Write there instead of into FOLDER.")
 @click.option("--markdown", is_flag=True, help="Write report.md too, for repositories and wikis (studies only).")
 def report(folder: Path, target: Path | None, markdown: bool) -> None:
-    """Write report.html, tables/ and figures/ of the study, or the result of a command, in FOLDER from what it stored."""
+    """Write report.html, tables/ and figures/ of the study or other result in FOLDER from what it has stored."""
     for name, there, load, write in _KINDS:
         if there(folder):
             if markdown:
-                raise click.UsageError(f"expected a study for --markdown, got a {name}: leave the option out")
+                raise click.UsageError(f"expected a study for --markdown, got {name}: leave the option out")
             console.print(str(write(load(folder), target or folder)), markup=False)
             return
     page = reports.write(Study.open(folder).results(), target, markdown=markdown)

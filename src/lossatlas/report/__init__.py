@@ -16,6 +16,7 @@ from lossatlas.report.marks import (
 from lossatlas.report.plot import plot
 from lossatlas.report.routes import map_figure
 from lossatlas.report.slicing import write_surface
+from lossatlas.report.spectrum import write_spectra
 from lossatlas.report.surfaces import surface_figure
 from lossatlas.report.write import write
 
@@ -37,5 +38,6 @@ __all__ = [
     "surface_figure",
     "write",
     "write_connection",
+    "write_spectra",
     "write_surface",
 ]

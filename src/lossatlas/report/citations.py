@@ -6,14 +6,22 @@ from collections.abc import Iterable, Mapping
 
 from lossatlas.report.bibliography import WORKS, Citation
 from lossatlas.report.bibliography_analysis import ANALYSIS_WORKS
+from lossatlas.report.bibliography_curvature import CURVATURE_WORKS
 from lossatlas.report.bibliography_paths import PATH_WORKS
 from lossatlas.report.bibliography_slices import SLICE_WORKS
 from lossatlas.study.connection import Connection
 from lossatlas.study.results import StudyResults
 from lossatlas.study.slicing import Slicing
+from lossatlas.study.spectra import Spectra
 
-__all__ = ["Citation", "bibtex", "citations_for", "citations_for_connection", "citations_for_surface"]
-
+__all__ = [
+    "Citation",
+    "bibtex",
+    "citations_for",
+    "citations_for_connection",
+    "citations_for_spectra",
+    "citations_for_surface",
+]
 
 _BY_OPTIMIZER = {
     "lbfgs-gss": ("nocedal1980", "liu1989", "kiefer1953"),
@@ -57,7 +65,7 @@ _TREE = ("becker1997", "wales1998")
 _JACKKNIFE = ("efron1993",)
 _CENTROIDS = ("chen2010", "chung2013")
 _SEPARATION = ("mann1947", "newcombe2006", "fisher1936")
-_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS, **SLICE_WORKS}
+_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS, **CURVATURE_WORKS, **SLICE_WORKS}
 
 
 def citations_for(results: StudyResults) -> tuple[Citation, ...]:
@@ -112,6 +120,18 @@ def citations_for_connection(connection: Connection) -> tuple[Citation, ...]:
 def citations_for_surface(found: Slicing) -> tuple[Citation, ...]:
     """Works behind the directions and the roughness of a surface."""
     keys = [*_BY_PLANE.get(found.surface.plane.kind, ()), *(("barber1996",) if found.relief is not None else ())]
+    return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
+
+
+def citations_for_spectra(found: Spectra) -> tuple[Citation, ...]:
+    """Works behind the eigenvalues, traces and matrices of spectra."""
+    points = [point for _, point in found.done]
+    keys = ["pearlmutter1994"] if any("reverse" in point.check.method for point in points) else []
+    keys += ["wu2000"] if any("Lanczos" in point.eigenpairs.method for point in points) else []
+    keys += ["ubaru2017", "ghorbani2019"] if points else []
+    keys += ["schraudolph2002"] if any(point.gauss_newton is not None for point in points) else []
+    keys += ["kunstner2019"] if any(point.fisher is not None for point in points) else []
+    keys += ["wigner1958", "bray2007", "dauphin2014"] if found.index is not None else []
     return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 
 

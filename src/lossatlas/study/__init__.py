@@ -19,6 +19,9 @@ from lossatlas.study.results import (
     WeightAnalysis,
 )
 from lossatlas.study.slicing import Slicing, load_slicing, slice_landscape
+from lossatlas.study.spectra import PointSpectrum, Spectra
+from lossatlas.study.spectra_store import load_spectra
+from lossatlas.study.spectrum import spectrum
 from lossatlas.study.store import Piece
 from lossatlas.study.study import Observer, PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
@@ -34,9 +37,11 @@ __all__ = [
     "Piece",
     "PieceStatus",
     "PlannedPiece",
+    "PointSpectrum",
     "Route",
     "SetComparison",
     "Slicing",
+    "Spectra",
     "Study",
     "StudyConfig",
     "StudyResults",
@@ -46,9 +51,11 @@ __all__ = [
     "load_config",
     "load_connection",
     "load_slicing",
+    "load_spectra",
     "plan",
     "recipe_names",
     "recipe_summary",
     "slice_landscape",
+    "spectrum",
     "surface",
 ]

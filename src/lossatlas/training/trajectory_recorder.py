@@ -106,7 +106,8 @@ class TrajectoryRecorder:
         Args:
             model: what is being trained; only parameters with ``requires_grad`` are recorded.
             loss: training loss, of the mini-batch as a rule; None: weights alone.
-            optimizer: whose learning rate is recorded, the largest of its groups.
+            optimizer: whose learning rate is recorded, the largest of its groups; at the first call also its name and
+                momentum, in the settings.
             learning_rate: instead of an optimizer.
             gradient_norm: |g|, where the gradients in ``.grad`` are not those of the loss: after clipping, or scaled
                 for mixed precision. None: that of the gradients in ``.grad``.
@@ -116,6 +117,8 @@ class TrajectoryRecorder:
             InputError: a model whose parameters differ from those recorded before, a step that falls back, or a loss
                 that is not one number.
         """
+        if optimizer is not None and not self._calls:
+            self._settings = {**_described(optimizer), **self._settings}
         now = self._step + 1 if step is None else int(step)
         if now <= self._step:
             raise InputError(f"expected a step after {self._step}, got {now}: number every step once")
@@ -251,6 +254,13 @@ def _norm(model: nn.Module) -> Tensor | None:
     each = [torch.linalg.vector_norm(g.detach(), dtype=torch.promote_types(g.dtype, torch.float32)) for g in dense]
     whole: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(place) for norm in each]))
     return whole
+
+
+def _described(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What a diagnosis needs to know of an optimizer."""
+    group = optimizer.param_groups[0]
+    known = {"momentum": float(group["momentum"])} if "momentum" in group else {}
+    return {"optimizer": type(optimizer).__name__, **known, "nesterov": bool(group.get("nesterov", False))}
 
 
 def _rate(optimizer: torch.optim.Optimizer | None) -> float:

@@ -148,6 +148,11 @@ class NetworkLandscape:
         return self._restricted
 
     @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Buffers given with :meth:`with_buffers`, which replace those the model came with."""
+        return dict(self._buffers)
+
+    @property
     def numerics(self) -> Numerics:
         """Strategy and chunks in use; measured now if they have not been yet."""
         self._prepare()

@@ -1,0 +1,142 @@
+"""Checks of the network: gradients that vanish, plateaus, minima that do not generalise; and none of that."""
+
+from __future__ import annotations
+
+import math
+
+from lossatlas.analysis.diagnosis.case import HIGH, LOW, Case
+from lossatlas.analysis.diagnosis.pictures import curves_picture, layers_picture, slices_picture, step_picture
+from lossatlas.analysis.diagnosis.records import Evidence, Finding
+from lossatlas.analysis.diagnosis.saddle import trapped
+from lossatlas.curvature.sam_sharpness import sam_sharpness
+from lossatlas.curvature.worst_loss import epsilon_sharpness
+
+__all__ = ["healthy", "overfit", "plateau", "vanishing"]
+
+_VANISHED, _LAYERS = 1e-3, 3
+_STILL, _UNLEARNED = 0.05, 0.8
+_GAP = 0.2
+
+
+def vanishing(case: Case) -> Finding | None:
+    """Gradients that shrink towards the input, in a network that has not learned yet."""
+    layers = case.layers
+    if len(layers) < _LAYERS or not case.level > HIGH or trapped(case):
+        return None
+    # Where a run has settled the gradients of the last layers are gone too; how it began still tells, and curvature,
+    # which is quadratic in what reaches a layer.
+    bent = math.sqrt(max(layers[0].top, 0.0) / layers[-1].top) if layers[-1].top > 0 else math.nan
+    now = _first_over_last(tuple(layer.gradient for layer in layers))
+    begun = _first_over_last(case.gradients_at_start)
+    ratio = min((each for each in (now, begun, bent) if math.isfinite(each)), default=math.nan)
+    if not ratio < _VANISHED:
+        return None
+    per = ratio ** (1 / (len(layers) - 1))
+    sentence = (
+        f"What reaches the first layer, '{layers[0].name}', is {ratio:.2g} of what reaches the last: on its way to the "
+        f"input the gradient shrinks by a factor of {per:.2g} per layer."
+    )
+    evidence = (
+        Evidence("first over last", ratio, limit=_VANISHED, note="the least of the three below"),
+        Evidence("gradient now", now, note="root mean square, first over last layer"),
+        Evidence("gradient as the run began", begun, note="the same at the first snapshot"),
+        Evidence("curvature", bent, note="√ of λ_max of the first layer over that of the last"),
+        Evidence("per layer", per),
+        Evidence("loss over baseline", case.level, limit=HIGH),
+    )
+    advice = (
+        "Use activations that do not saturate (ReLU, GELU) in place of sigmoid and tanh, with He's initial weights.",
+        "Add residual connections or normalisation layers, so that gradients reach the input.",
+        "A larger learning rate for the first layers, or Adam, helps a little; what has rounded off is gone.",
+    )
+    pictures = (*layers_picture(case), *curves_picture(case, "vanishing"))
+    return Finding("vanishing gradients", sentence, evidence, advice, pictures)
+
+
+def _first_over_last(sizes: tuple[float, ...]) -> float:
+    return sizes[0] / sizes[-1] if sizes and sizes[-1] > 0 else math.nan
+
+
+def plateau(case: Case) -> Finding | None:
+    """A high loss that neither gradient nor curvature nor run will change."""
+    point, facts = case.point, case.facts
+    if facts is not None and (facts.diverged or facts.oscillating or (not facts.flat and facts.trend < 0.99)):
+        return None
+    bend = point.largest * point.size**2 / (2 * abs(point.loss)) if point.loss else math.nan
+    still = point.elasticity < _STILL if point.loss else False
+    # A network is compared with what it was before it learned; an energy, which has nothing like that, must be flat.
+    high = case.level >= _UNLEARNED if case.network or facts is not None else bend < _STILL
+    if not still or not high or trapped(case):
+        return None
+    sentence = (
+        f"The loss, {point.loss:.3g}, is high and hardly depends on the weights: 1 % of them changes it by "
+        f"{point.elasticity:.2g} %."
+    )
+    evidence = (
+        Evidence("elasticity", point.elasticity, limit=_STILL, note="|g| |w| / L"),
+        Evidence("loss over baseline", case.level, limit=_UNLEARNED),
+        Evidence("curvature", bend, note="largest |λ| |w|² / 2L"),
+        Evidence("gradient norm", point.gradient_norm),
+    )
+    advice = (
+        "Look for saturated or dead units, and start from other initial weights (He, Glorot).",
+        "Check that the inputs and targets reach the network: a constant output looks the same.",
+        "Larger or adaptive steps, or noise from smaller batches, may carry the run across.",
+    )
+    return Finding("plateau", sentence, evidence, advice, (*layers_picture(case), *curves_picture(case, "plateau")))
+
+
+def overfit(case: Case) -> Finding | None:
+    """A low training loss and a high one on the test data."""
+    held, point = case.held, case.point
+    if held is None or not case.scale > 0:
+        return None
+    gap = (held.loss - point.loss) / case.scale
+    if not point.loss <= HIGH * case.scale or not gap >= _GAP:
+        return None
+    worst = epsilon_sharpness(
+        case.landscape, point.w, radius=0.05, norm="euclidean", scaling="parameter", starts=2, max_iterations=30,
+        seed=case.seed,
+    )  # fmt: skip
+    adaptive = sam_sharpness(case.landscape, point.w, scaling="parameter")
+    evidence = [
+        Evidence("training loss", point.loss, limit=HIGH * case.scale),
+        Evidence("test loss", held.loss),
+        Evidence("gap", gap, limit=_GAP, note="of the scale of the loss"),
+        Evidence("largest eigenvalue", point.top),
+        Evidence("relative worst rise", float(worst.rise), note="|s / w| ≤ 0.05; rescaling does not change it"),
+        Evidence("adaptive sharpness", float(adaptive.rise), note="ASAM, ρ = 0.5"),
+    ]
+    words = ""
+    for name, (train, test) in held.metrics.items():
+        evidence += [Evidence(f"training {name}", train), Evidence(f"test {name}", test)]
+        words = words or f" ({name} {train:.3g} and {test:.3g})"
+    sentence = f"The training loss is {point.loss:.2g}, the test loss {held.loss:.3g}{words}."
+    advice = (
+        "Stop earlier, at the lowest loss on validation data.",
+        "More data or augmentation, weight decay or dropout, or a smaller network.",
+        "For a flatter minimum: sharpness-aware minimisation, averages of weights along the run, smaller batches.",
+        "Compare sharpness between runs with measures that rescaling does not change, never raw eigenvalues.",
+    )
+    return Finding("sharp or overfit minimum", sentence, tuple(evidence), advice, slices_picture(case))
+
+
+def healthy(case: Case) -> Finding:
+    """Nothing was found: say what was looked at."""
+    point = case.point
+    evidence = [
+        Evidence("loss", point.loss),
+        Evidence("gradient norm", point.gradient_norm),
+        Evidence("largest eigenvalue", point.top),
+    ]
+    advice = []
+    if point.top > 0:
+        largest = case.stability / point.top
+        evidence.append(Evidence("largest stable learning rate", largest, note=f"{case.stability:.3g}/λ_max"))
+        advice.append(f"Plain gradient descent is stable up to a learning rate of {largest:.3g} here.")
+    if case.held is not None:
+        evidence.append(Evidence("test loss", case.held.loss))
+    more = point.gradient_norm > 0 and case.level > LOW
+    advice.append("The loss still has some way to go: train on." if more else "Nothing needs to be done.")
+    pictures = (*curves_picture(case, "healthy"), *step_picture(case))
+    return Finding("healthy", "None of the pathologies looked for was found.", tuple(evidence), tuple(advice), pictures)

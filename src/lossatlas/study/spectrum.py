@@ -1,0 +1,318 @@
+"""spectrum: the curvature at some points of a landscape, stored point by point."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path as FilePath
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lossatlas import curvature
+from lossatlas.core.errors import DivergenceError, InputError
+from lossatlas.core.hardware import describe_hardware
+from lossatlas.landscape import NetworkLandscape, Numerics
+from lossatlas.landscape.contract import Landscape, SupportsGaussNewtonAt, SupportsMetrics, check_rows
+from lossatlas.study.connection_store import opened
+from lossatlas.study.pairing import fingerprint
+from lossatlas.study.spectra import PointSpectrum, Spectra
+from lossatlas.study.spectra_store import check_spectra_folder, has_spectra, load_spectra, save_spectra
+from lossatlas.study.spectrum_options import SpectrumOptions
+from lossatlas.study.store import Piece, Store
+from lossatlas.study.versions import versions
+
+__all__ = ["spectrum"]
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called with points done, points in all and what comes next."""
+
+Buffers: TypeAlias = Mapping[str, Tensor]
+
+# Raised when a change of the code changes results, so that old ones are not taken for new.
+_VERSION = 1
+# Index against loss is a course from here on.
+_COURSE = 3
+
+
+def spectrum(
+    landscape: Landscape,
+    points: Tensor,
+    labels: Sequence[str] | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    buffers: Sequence[Buffers | None] | None = None,
+    folder: str | FilePath | None = None,
+    name: str = "landscape",
+    unit: str = "",
+    details: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Spectra:
+    """Measure the curvature at points of a landscape.
+
+    For each point: eigenvalues at both ends with residuals, the trace with an interval, the spectral density, condition
+    number and null space, the kind of point, and products beside finite differences; for networks also each layer,
+    mini-batches, and the Gauss-Newton and Fisher matrices. For three points or more, index against loss.
+
+    Args:
+        landscape: where.
+        points: ``(n, d)``, n ≥ 1; for instance checkpoints of a run, one after another.
+        labels: a name per point; ``"0"``, ``"1"``, ... if None.
+        options: fields of :class:`lossatlas.study.spectrum_options.SpectrumOptions`.
+        buffers: normalisation statistics of each network; None: recomputed on the data.
+        folder: where results are kept; a second call with the same inputs reads them instead of computing. None: not.
+        name: what the landscape is called.
+        unit: of the loss.
+        details: what else should be recorded, such as options and checksums.
+        progress: told what is done.
+
+    Returns:
+        What was found. After an interrupt, ``load_spectra(folder)`` returns what there was.
+
+    Raises:
+        InputError: not at least one point of the landscape, or labels that do not fit.
+        ConfigurationError: an unknown option, or one that cannot be.
+        DivergenceError: a point whose loss is not finite.
+        StorageError: the folder cannot be written, or holds something else.
+
+    Example:
+        >>> from lossatlas.landscape import get
+        >>> toy = get("muller-brown")
+        >>> found = spectrum(toy, torch.stack([toy.minima[0].x]), ["A"], options={"count": 1})
+        >>> found.spectra["A"].classification.index.item(), found.complete
+        (0, True)
+    """
+    chosen = SpectrumOptions.of(options or {})
+    names = _checked(landscape, points, labels)
+    if 2 * chosen.count > landscape.dim:
+        chosen = replace(chosen, count=max(1, landscape.dim // 2))
+    where = None if folder is None else FilePath(folder).expanduser().absolute()
+    if where is not None:
+        check_spectra_folder(where)
+    landscape = _with_stored_numerics(landscape, where)
+    at, notes = _with_statistics(landscape, points, buffers)
+    _refuse_divergence(at, points, names)
+    found = Spectra(name, names, landscape.dim, unit=unit, notes=notes, details=_details(landscape, chosen, details))
+    with opened(where) as store:
+        start = time.monotonic()
+        save_spectra(found, where)
+        for number, label in enumerate(names):
+            if progress is not None:
+                progress(number, len(names), label)
+            found = found.with_spectrum(label, _stored(at[number], points[number], label, chosen, store))
+            save_spectra(_timed(found, start), where)
+        if len(names) >= _COURSE:
+            found = replace(found, index=_course(at, points, chosen, store))
+        found = _timed(found, start)
+        save_spectra(found, where)
+    return found
+
+
+# ---------------------------------------------------------------------- one point
+def _stored(
+    landscape: Landscape, point: Tensor, label: str, options: SpectrumOptions, store: Store | None
+) -> PointSpectrum:
+    piece = Piece("spectrum", label, _address(landscape, [point], options))
+    if store is not None and store.has(piece):
+        return PointSpectrum.from_tree(store.load(piece)[0])
+    start = time.monotonic()
+    made = replace(_measured(landscape, point, options), seconds=time.monotonic() - start)
+    if store is not None:
+        store.save(piece, made.to_tree(), made.seconds)
+    return made
+
+
+def _measured(landscape: Landscape, point: Tensor, options: SpectrumOptions) -> PointSpectrum:
+    seed, confidence, budget = options.seed, options.confidence, options.max_products
+    hessian = curvature.HessianOperator(landscape, point)
+    pairs = curvature.eigenvalues(
+        hessian,
+        k=options.count,
+        which="both" if landscape.dim > 1 else "largest",
+        tolerance=options.tolerance,
+        max_products=budget,
+        seed=seed,
+    )
+    settled = pairs if bool(pairs.vectors.isfinite().all()) else None
+    density = curvature.spectral_density(hessian, probes=options.probes, steps=options.steps, seed=seed)
+    notes: list[str] = []
+    blocks = None
+    if landscape.spec is not None and options.blocks != "none":
+        blocks = curvature.blockwise(hessian, by=options.blocks, confidence=confidence, seed=seed)
+    batches = None
+    if landscape.samples is not None and options.batches:
+        size = min(options.batch_size, landscape.samples)
+        try:
+            batches = curvature.batch_spread(
+                landscape, point, size=size, batches=options.batches, confidence=confidence, seed=seed
+            )
+        except InputError as error:  # data that cannot be indexed
+            notes.append(f"Mini-batches were left out: {error}.")
+    others: list[curvature.Eigenpairs | None] = [None, None]
+    if isinstance(landscape, SupportsGaussNewtonAt) and options.others:
+        for place, matrix in enumerate((curvature.GaussNewtonOperator, curvature.FisherOperator)):
+            try:
+                others[place] = curvature.eigenvalues(
+                    matrix(landscape, point),
+                    k=options.count,
+                    tolerance=options.tolerance,
+                    max_products=budget,
+                    seed=seed,
+                )
+            except InputError as error:  # outputs that are no tensor, or not one for each sample
+                notes.append(f"The {('Gauss-Newton', 'empirical Fisher')[place]} matrix was left out: {error}.")
+    metrics: dict[str, float] = {}
+    if isinstance(landscape, SupportsMetrics):
+        exact = landscape.to(dtype=torch.float64)
+        metrics = {key: float(value) for key, value in exact.metrics(point.double()).items() if key != "loss"}
+    return PointSpectrum(
+        pairs,
+        curvature.trace(
+            hessian,
+            tolerance=options.trace_tolerance,
+            deflate=settled,
+            max_products=budget,
+            confidence=confidence,
+            seed=seed,
+        ),
+        density,
+        curvature.conditioning(
+            hessian, zero=options.zero, density=density, max_products=budget, confidence=confidence, seed=seed
+        ),
+        curvature.classify(
+            landscape, point, gradient=options.gradient, zero=options.zero, max_products=budget, seed=seed
+        ),
+        hessian.check(seed=seed),
+        blocks,
+        batches,
+        others[0],
+        others[1],
+        metrics,
+        tuple(notes),
+    )
+
+
+def _course(
+    at: Sequence[Landscape], points: Tensor, options: SpectrumOptions, store: Store | None
+) -> curvature.IndexAgainstLoss:
+    """Index against loss over all points, each with its own normalisation statistics."""
+    inputs = _address(at[0], points, options) | {"statistics": [_statistics(each) for each in at]}
+    piece = Piece("index", "against loss", inputs)
+    if store is not None and store.has(piece):
+        return curvature.IndexAgainstLoss(**store.load(piece)[0])
+    start = time.monotonic()
+    made = curvature.index_against_loss(
+        _together(at), points, zero=options.zero, probes=options.probes, steps=options.steps, seed=options.seed
+    )
+    if store is not None:
+        store.save(piece, dict(vars(made)), time.monotonic() - start)
+    return made
+
+
+def _together(at: Sequence[Landscape]) -> Landscape:
+    """One landscape in which each point has its own statistics."""
+    first = at[0]
+    if not isinstance(first, NetworkLandscape) or all(each is first for each in at):
+        return first
+    own = [each.buffers for each in at if isinstance(each, NetworkLandscape)]
+    return first.with_buffers({name: torch.stack([each[name] for each in own]) for name in own[0]})
+
+
+# ---------------------------------------------------------------------- inside
+def _address(landscape: Landscape, points: Sequence[Tensor] | Tensor, options: SpectrumOptions) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "landscape": fingerprint(landscape),
+        "dtype": str(landscape.dtype),
+        "device": landscape.device.type,
+        "points": [_hash(point) for point in points],
+        "statistics": _statistics(landscape),
+        "options": asdict(options),
+    }
+
+
+def _statistics(landscape: Landscape) -> dict[str, str]:
+    buffers = landscape.buffers if isinstance(landscape, NetworkLandscape) else {}
+    return {name: _hash(tensor) for name, tensor in buffers.items()}
+
+
+def _hash(x: Tensor) -> str:
+    flat = x.detach().cpu().contiguous()
+    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
+
+
+def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None) -> tuple[str, ...]:
+    check_rows(points, landscape)
+    if points.ndim != 2 or len(points) < 1:
+        raise InputError(f"expected at least one point as (n, {landscape.dim}), got shape {tuple(points.shape)}")
+    names = tuple(str(i) for i in range(len(points))) if labels is None else tuple(str(label) for label in labels)
+    if len(names) != len(points) or len(set(names)) < len(names):
+        raise InputError(
+            f"expected a different label for each of {len(points)} points, got {list(names)}: name each point once"
+        )
+    if not bool(points.isfinite().all()):
+        wrong = names[int((~points.isfinite().all(1)).nonzero()[0])]
+        raise InputError(f"expected finite coordinates, got NaN or infinity in '{wrong}'")
+    return names
+
+
+def _with_statistics(
+    landscape: Landscape, points: Tensor, buffers: Sequence[Buffers | None] | None
+) -> tuple[list[Landscape], tuple[str, ...]]:
+    """The landscape at each point, with the normalisation statistics that belong to its weights."""
+    if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(points[0]):
+        return [landscape] * len(points), ()
+    given = list(buffers) if buffers is not None else [None] * len(points)
+    own: list[Landscape] = [
+        landscape.with_buffers(landscape.refresh(point) if mine is None else mine)
+        for point, mine in zip(points, given, strict=True)
+    ]
+    fresh = sum(mine is None for mine in given)
+    how = "those saved with the weights" if not fresh else "recomputed on the data"
+    if 0 < fresh < len(points):
+        how = f"those saved with the weights, or recomputed on the data where there were none ({fresh} points)"
+    return own, (
+        f"The network keeps normalisation statistics, which are held while the weights move: {how}. Its curvature with "
+        "batch statistics is another.",
+    )
+
+
+def _refuse_divergence(at: Sequence[Landscape], points: Tensor, names: Sequence[str]) -> None:
+    for landscape, point, label in zip(at, points, names, strict=True):
+        value = float(landscape.to(dtype=torch.float64).value(point.double()))
+        if not torch.tensor(value).isfinite():
+            why = "its run has diverged" if landscape.samples is not None else "the function is not defined there"
+            raise DivergenceError(f"expected a finite loss at '{label}', got {value}: {why}")
+
+
+def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Landscape:
+    """How rows are evaluated is a matter of timing, and of the last bits: a command that continues keeps to it."""
+    if not isinstance(landscape, NetworkLandscape):
+        return landscape
+    if folder is not None and has_spectra(folder):
+        details = load_spectra(folder).details
+        stored = details.get("numerics")
+        if isinstance(stored, dict) and details.get("device") == landscape.device.type:
+            return landscape.with_numerics(Numerics(**stored))
+    return landscape.with_numerics(landscape.numerics)
+
+
+def _details(landscape: Landscape, options: SpectrumOptions, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        **(more or {}),
+        "options": asdict(options),
+        "coordinates": landscape.dim,
+        "samples": landscape.samples,
+        "dtype": str(landscape.dtype).removeprefix("torch."),
+        "device": landscape.device.type,
+        "numerics": landscape.numerics.to_json() if isinstance(landscape, NetworkLandscape) else None,
+        "hardware": describe_hardware(landscape.device).to_json(),
+        "packages": versions(),
+    }
+
+
+def _timed(found: Spectra, start: float) -> Spectra:
+    return replace(found, details={**found.details, "seconds": time.monotonic() - start})
