@@ -15,6 +15,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "study": ("lossatlas.cli.study", "study", "Plan, run and inspect studies."),
     "connect": ("lossatlas.cli.connect", "connect", "Find paths between points of a landscape."),
+    "diagnose": ("lossatlas.cli.diagnose", "diagnose", "Find what is wrong at a point, with evidence and advice."),
     "align": ("lossatlas.cli.align", "align", "Reorder the hidden units of one network to match another."),
     "report": ("lossatlas.cli.report", "report", "Write the report of a study."),
     "list": ("lossatlas.cli.listing", "listing", "List problems, optimizers, landscapes or recipes."),

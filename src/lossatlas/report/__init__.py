@@ -1,6 +1,7 @@
 """Figures and the HTML report, made from stored results; nothing is computed here."""
 
 from lossatlas.report.connecting import write_connection
+from lossatlas.report.diagnosing import write_diagnosis
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Contour, Heatmap, Histogram, Line, Points, VerticalLine
 from lossatlas.report.plot import plot
@@ -21,4 +22,5 @@ __all__ = [
     "plot",
     "write",
     "write_connection",
+    "write_diagnosis",
 ]
