@@ -95,7 +95,7 @@ def test_commands_and_targets_exist():
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"`make ([a-z]+)", text):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target} in {page.name}"
-        for words in re.findall(r"lossatlas ((?:study|connect|align|report|list|data)\b[^\n`|]*)", text):
+        for words in re.findall(r"lossatlas ((?:study|connect|spectrum|align|report|list|data)\b[^\n`|]*)", text):
             first, *rest = words.split()
             command = cli.get_command(None, first)
             assert command is not None, words
@@ -105,7 +105,7 @@ def test_commands_and_targets_exist():
             options = {name for parameter in command.params for name in parameter.opts}
             assert set(re.findall(r"--[a-z-]+", words)) <= options, f"lossatlas {words} in {page.name}"
             seen.add(command.name)
-    assert {"run", "plan", "status", "connect", "align", "report", "list", "get"} <= seen
+    assert {"run", "plan", "status", "connect", "spectrum", "align", "report", "list", "get"} <= seen
 
 
 def test_the_reference_covers_every_package():
