@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget
-from lossatlas.landscape.contract import Rows, row_chunks, take_rows
+from lossatlas.landscape.contract import AffineRows, Rows, row_chunks, take_rows
+from lossatlas.landscape.network.affine_input import Lines
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, TensorSource, batch_size
 from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, ROW_BY_ROW, STRATEGIES, StrategyName, Work
@@ -149,6 +150,7 @@ class Evaluator:
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
         count = 0
+        on_plane = not (gradient or per_row)
         # One row's temporaries at a time, so rows that are there already need no limit.
         unlimited = name in ROW_BY_ROW and isinstance(x, Tensor)
         size = max(n, 1) if unlimited else min(self.row_chunk(name, gradient, slices), max(n, 1))
@@ -158,8 +160,9 @@ class Evaluator:
             while start < n:
                 where = slice(start, min(start + size, n))
                 part = slices.rows(where)
+                rows = take_rows(x, where)
                 work = Work(
-                    rows=take_rows(x, where),
+                    rows=rows,
                     buffers=self.program.buffers(),
                     row_buffers=part.buffers,
                     batch=batch if part.indices is None else self.source.take(part.indices),
@@ -167,6 +170,7 @@ class Evaluator:
                     sums=sums[where],
                     gradients=None if grads is None else grads[where],
                     first=number == 0,
+                    lines=Lines.of(x, where, rows) if on_plane and isinstance(x, AffineRows) else None,
                 )
                 try:
                     STRATEGIES[name](self.program, work)

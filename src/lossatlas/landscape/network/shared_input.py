@@ -8,6 +8,7 @@ arithmetic units busier (a GPU's too).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -15,7 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from lossatlas.landscape.network.affine_input import Lines
+
 __all__ = ["SharedInputLinear"]
+
+# The plane of the rows in work; batching rules are called without arguments of their own.
+_LINES: ContextVar[Lines | None] = ContextVar("lines", default=None)
 
 
 class _Linear(torch.autograd.Function):
@@ -50,6 +56,9 @@ class _Linear(torch.autograd.Function):
         rows, out, _ = stacked.shape
         if input_dim is None:
             if inputs.ndim == 2:
+                on_plane = _on_plane(inputs, stacked)
+                if on_plane is not None:
+                    return on_plane, 0
                 # Samples on the fast axis, for this layer and, through the branch below, for those that follow.
                 wide = stacked.flatten(0, 1) @ inputs.T
                 return wide.reshape(rows, out, -1).mT, 0
@@ -63,8 +72,37 @@ class _Linear(torch.autograd.Function):
         return torch.bmm(flat, stacked.mT).reshape(*batched.shape[:-1], out), 0
 
 
+def _on_plane(inputs: Tensor, stacked: Tensor) -> Tensor | None:
+    """``x Wᵀ`` of rows on a plane: the products with its base and directions, combined, ``-> (r, n, o)``."""
+    lines = _LINES.get()
+    parts = None if lines is None else lines.find_all(stacked)
+    if lines is None or parts is None:
+        return None
+    products = parts.flatten(0, 1) @ inputs.T  # ((k + 1) o, n)
+    wide = lines.weights @ products.reshape(len(parts), -1)
+    return wide.reshape(len(stacked), stacked.shape[1], -1).mT
+
+
 class SharedInputLinear(TorchFunctionMode):
-    """Within this context ``F.linear`` has the batching rule above."""
+    """Within this context ``F.linear`` has the batching rule above.
+
+    Args:
+        lines: the plane on which the rows lie, if they do and gradients are not wanted.
+    """
+
+    def __init__(self, lines: Lines | None = None) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def __enter__(self) -> Any:
+        """Let the batching rule know the plane."""
+        self._token = _LINES.set(self._lines)
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        """Forget the plane."""
+        _LINES.reset(self._token)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from lossatlas.landscape.network.affine_input import Lines, data_layers
 from lossatlas.landscape.network.convnet_kernels import ConvnetKernels
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.shared_input import SharedInputLinear
@@ -42,6 +43,7 @@ class Work:
         sums: ``(r,)`` float64; loss sums are added.
         gradients: ``(r, d)``, or None where only values are wanted.
         first: whether gradients are written (first chunk of data) or added.
+        lines: the plane on which the rows lie, where only values are wanted and it helps.
     """
 
     rows: Tensor
@@ -52,6 +54,7 @@ class Work:
     sums: Tensor
     gradients: Tensor | None
     first: bool
+    lines: Lines | None = None
 
 
 Strategy: TypeAlias = Callable[[Program, Work], None]
@@ -64,11 +67,12 @@ def _row(batch: Any, index: int) -> Any:
 def loop(program: Program, work: Work) -> None:
     """Evaluate the rows one after another with the model's own kernels."""
     spec = program.spec
+    layers = data_layers(work.lines, work.batch)
     for index, row in enumerate(work.rows):
         data = _row(work.batch, index) if work.per_row else work.batch
         state = {**work.buffers, **{name: tensor[index] for name, tensor in work.row_buffers.items()}}
         if work.gradients is None:
-            with torch.no_grad():
+            with torch.no_grad(), layers:
                 work.sums[index] += program.loss_sum(spec.unflatten(row), state, data)
             continue
         # One leaf per parameter: a single flat leaf would pay a zero-filled d-vector for every slice of it.
@@ -114,7 +118,7 @@ def batched(program: Program, work: Work) -> None:
 
 def fused(program: Program, work: Work) -> None:
     """Like ``vmap``, but a layer that sees the same input in every row becomes one wide matrix product."""
-    with SharedInputLinear():
+    with SharedInputLinear(work.lines):
         batched(program, work)
 
 
