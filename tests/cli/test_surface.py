@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import lossatlas as la
+from lossatlas.core.trajectory import Trajectory
 
 MINE = """
 import torch
@@ -65,6 +66,8 @@ def weights(problem, tmp_path_factory):
         torch.save(problem.module(row).state_dict(), folder / "steps" / f"step-{i}.pt")
     np.save(folder / "run.npy", rows.numpy())
     save_file({"weights": rows}, folder / "run.safetensors")
+    diverged = torch.cat([rows, torch.full_like(rows[:1], torch.nan)])
+    Trajectory.of(diverged, spec=problem.train.spec).save(folder / "run.json")
     for i, row in enumerate(problem.initial_weights(5, range(3))):
         np.save(folder / f"{'abc'[i]}.npy", row.numpy())
     np.save(folder / "other.npy", np.zeros((4, 7), dtype=np.float32))
@@ -105,7 +108,7 @@ def test_a_network_by_its_filters(run, tmp_path, mine, weights, problem):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "o" / "store").glob("surface-*")} == stored_pieces
 
 
-@pytest.mark.parametrize("form", ["steps", "run.npy", "run.safetensors", "files"])
+@pytest.mark.parametrize("form", ["steps", "run.npy", "run.safetensors", "run.json", "files"])
 def test_a_run_in_every_form(run, tmp_path, mine, weights, form):
     given = [weights / "steps" / f"step-{i}.pt" for i in range(12)] if form == "files" else [weights / form]
     outcome = run(
@@ -251,7 +254,7 @@ MB = ["--problem", "muller-brown", "--points", "3", "--out", "o"]
         (["surface", "A", *MB, "--directions", "eigenvector", "--dimensions", "3"], "at most 2 directions"),
         (["surface", "A", *MB, "--refine"], "--refine with --directions trajectory"),
         (["surface", "A", *MB, "--run", "sgd"], "NAME=PATH"),
-        (["surface", "A", *MB, "--run", "sgd=nowhere"], "a folder of weights"),
+        (["surface", "A", *MB, "--run", "sgd=nowhere"], "a recorded run, a folder of weights"),
         (["surface", "A", "--points", "3", "--out", "o"], "--problem"),
         (["surface", "A", "--problem", "muller-brown"], "--out"),
     ],

@@ -13,6 +13,7 @@ from lossatlas import landscape as landscapes
 from lossatlas import slices
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.randomness import generator
+from lossatlas.core.trajectory import Trajectory
 
 
 def walk(steps: int, dim: int, seed: int = 0) -> Tensor:
@@ -74,6 +75,18 @@ def test_a_run_far_from_zero_keeps_its_digits():
     rows = 1e-3 * walk(15, 50)
     near, far = slices.trajectory_plane(rows), slices.trajectory_plane(rows + 2.0**20)
     assert torch.allclose(near.explained, far.explained, atol=1e-6)
+
+
+def test_recorded_runs_end_at_their_last_finite_weights():
+    rows = walk(12, 6).float()
+    run = Trajectory.of(torch.cat([rows, torch.full((2, 6), torch.nan)]))
+    found, plain = slices.trajectory_plane(run), slices.trajectory_plane(rows)
+    assert torch.equal(found.plane.directions, plain.plane.directions)
+    bowl = landscapes.get("quadratic", dim=6)
+    seen = slices.trace(bowl, found.plane, run, "recorded")
+    assert torch.allclose(seen.losses, bowl.value(rows.double()))
+    with pytest.raises(InputError, match="diverged before the first"):
+        slices.trajectory_plane(Trajectory.of(torch.full((3, 6), torch.nan)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Runs as a user names them: a folder of checkpoints, or a file that holds many points."""
+"""Runs as a user names them: a recorded run, a folder of checkpoints, or a file that holds many points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from torch import Tensor
 from lossatlas.cli.target import Target
 from lossatlas.core.errors import DataError, InputError
 from lossatlas.core.params import ParamSpec
+from lossatlas.core.trajectory import Trajectory
 from lossatlas.core.weights import read_weights
+from lossatlas.slices.trajectory import finite_rows
 
 __all__ = ["is_run", "load_named_runs", "load_run"]
 
@@ -26,7 +28,7 @@ _KEYS = ("weights", "rows", "points")
 def is_run(text: str) -> bool:
     """Whether an argument names a run rather than a point: a folder, or an array of several points."""
     path = Path(text).expanduser()
-    if path.is_dir():
+    if path.is_dir() or path.suffix.lower() == ".json":
         return True
     return path.is_file() and _stacked(path) is not None
 
@@ -52,12 +54,14 @@ def load_named_runs(arguments: tuple[str, ...], target: Target) -> dict[str, Ten
 def load_run(text: str, target: Target) -> Tensor:
     """Read the points of a run in their order, ``-> (n, d)``.
 
-    A folder of weight files, in the order of their names with numbers counted as numbers; an ``.npy`` file ``(n, d)``;
-    or a ``.safetensors`` file with a tensor ``weights`` ``(n, d)``.
+    A ``.json`` file that ``TrajectoryRecorder`` saved, up to its last finite weights; a folder of weight files, in the
+    order of their names with numbers counted as numbers; an ``.npy`` file ``(n, d)``; or a ``.safetensors`` file with a
+    tensor ``weights`` ``(n, d)``.
 
     Raises:
         InputError: a path that is no run.
         DataError: files that cannot be read, or of another network.
+        StorageError: a recorded run that is missing or damaged.
     """
     landscape = target.landscape
     path = Path(text).expanduser()
@@ -70,10 +74,13 @@ def load_run(text: str, target: Target) -> Tensor:
             raise InputError(f"expected a folder with the weights of a run in {path}, got {len(files)} weight files")
         rows = torch.stack([read_weights(file, spec, landscape.dtype) for file in files])
         return rows.to(landscape.device)
-    stacked = _stacked(path) if path.is_file() else None
+    if path.suffix.lower() == ".json":
+        stacked: Tensor | None = finite_rows(Trajectory.load(path))
+    else:
+        stacked = _stacked(path) if path.is_file() else None
     if stacked is None:
         raise InputError(
-            f"expected a folder of weights, or an array of several points as .npy or .safetensors, got '{text}'"
+            f"expected a recorded run, a folder of weights, or several points as .npy or .safetensors, got '{text}'"
         )
     if stacked.shape[1] != landscape.dim:
         raise DataError(

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import Tree
+from lossatlas.core.trajectory import Trajectory
 from lossatlas.landscape.contract import Landscape, check_rows
 from lossatlas.slices.measures import measure
 from lossatlas.slices.plane import Plane, Projection
+from lossatlas.slices.trajectory import finite_rows
 
 __all__ = ["Trace", "trace"]
 
@@ -47,13 +49,13 @@ class Trace:
         return cls(**{**tree, "projection": Projection.from_tree(tree["projection"])})
 
 
-def trace(landscape: Landscape, plane: Plane, rows: Tensor, name: str = "run") -> Trace:
+def trace(landscape: Landscape, plane: Plane, rows: Tensor | Trajectory, name: str = "run") -> Trace:
     """Project a run on a plane, and evaluate the loss both at its points and at their projections.
 
     Args:
         landscape: of the run.
         plane: any plane in its space; several runs may share one.
-        rows: ``(n, d)``.
+        rows: ``(n, d)``; or a recorded run, up to its last finite weights, in the landscape's type.
         name: of the run.
 
     Returns:
@@ -71,6 +73,8 @@ def trace(landscape: Landscape, plane: Plane, rows: Tensor, name: str = "run") -
         >>> found.losses.tolist(), found.projected.tolist(), found.projection.residuals.tolist()
         ([14.0], [5.0], [3.0])
     """
+    if isinstance(rows, Trajectory):
+        rows = finite_rows(rows).to(landscape.device, landscape.dtype)
     check_rows(rows, landscape)
     if rows.ndim != 2:
         raise InputError(f"expected the points of a run as (n, {landscape.dim}), got shape {tuple(rows.shape)}")

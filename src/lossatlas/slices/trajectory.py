@@ -10,9 +10,10 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
+from lossatlas.core.trajectory import Trajectory
 from lossatlas.slices.plane import Plane, Projection, covering
 
-__all__ = ["TrajectoryPlane", "random_walk_fractions", "trajectory_plane"]
+__all__ = ["TrajectoryPlane", "finite_rows", "random_walk_fractions", "trajectory_plane"]
 
 # Columns converted to float64 at a time.
 _BLOCK = 1 << 18
@@ -77,6 +78,17 @@ def random_walk_fractions(points: int, count: int | None = None) -> Tensor:
     return fractions[:count]
 
 
+def finite_rows(run: Trajectory) -> Tensor:
+    """The weights of a recorded run up to the last that are finite, ``-> (n, d)``.
+
+    Raises:
+        InputError: none are.
+    """
+    if run.last_finite is None:
+        raise InputError("expected a run with finite weights, got none: it diverged before the first were recorded")
+    return run.weights[: run.last_finite + 1]
+
+
 def _gram(rows: Tensor) -> Tensor:
     """⟨θ_i − mean, θ_j − mean⟩ in float64, ``(n, d) -> (n, n)``, without a copy of all rows."""
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
@@ -88,7 +100,7 @@ def _gram(rows: Tensor) -> Tensor:
     return gram
 
 
-def trajectory_plane(rows: Tensor, spec: ParamSpec | None = None, *, count: int = 2) -> TrajectoryPlane:
+def trajectory_plane(rows: Tensor | Trajectory, spec: ParamSpec | None = None, *, count: int = 2) -> TrajectoryPlane:
     """Principal components of the points of a run, by the Gram matrix of its points.
 
     PCA of θ_i − θ_n, centred; the plane passes through θ_n, the last point. The n x n Gram matrix takes the place of
@@ -97,7 +109,8 @@ def trajectory_plane(rows: Tensor, spec: ParamSpec | None = None, *, count: int 
     projected point is not the loss of the run.
 
     Args:
-        rows: ``(n, d)``, the points in their order, the first steps first.
+        rows: ``(n, d)``, the points in their order, the first steps first; or a recorded run, up to its last finite
+            weights.
         spec: names and shapes of the parameters.
         count: directions wanted, 1 to 3.
 
@@ -117,6 +130,8 @@ def trajectory_plane(rows: Tensor, spec: ParamSpec | None = None, *, count: int 
     Li, Xu, Taylor, Studer & Goldstein 2018, *Visualizing the loss landscape of neural nets*, section 7.2; Antognini &
     Sohl-Dickstein 2018, *PCA of high dimensional random walks with comparison to neural network training*.
     """
+    if isinstance(rows, Trajectory):
+        spec, rows = spec or rows.spec, finite_rows(rows)
     if rows.ndim != 2 or len(rows) <= count:
         raise InputError(
             f"expected more than {count} points of a run as (n, d), got shape {tuple(rows.shape)}: store weights more "

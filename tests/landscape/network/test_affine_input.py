@@ -54,6 +54,9 @@ def test_values_are_those_of_the_rows_written_out(name, strategy, combined):
     dense = landscape.with_numerics(Numerics()).value(lazy.dense())
     assert torch.allclose(found, dense, rtol=1e-12, atol=0)
     assert used == (strategy != "vmap" and (strategy != "fused" or name not in ("lenet", "attention")))
+    metrics, plain = landscape.metrics(lazy), landscape.with_numerics(Numerics()).metrics(lazy.dense())
+    for figure, values in metrics.items():
+        assert torch.allclose(values, plain[figure], rtol=1e-12)
     combined.clear()
     landscape.value(lazy.dense())
     landscape.value_and_grad(lazy)

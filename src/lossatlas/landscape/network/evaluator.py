@@ -201,14 +201,16 @@ class Evaluator:
         count = 0
         # Metrics of the user's may be anything; those known here run in batched programs as the loss does.
         batched = slices.indices is None and self.numerics.full not in ROW_BY_ROW and self.program.plain_metrics
-        size = self.row_chunk(self.numerics.full, False, slices) if batched else 1
+        on_plane = isinstance(x, AffineRows) and slices.indices is None
+        size = self.row_chunk(self.numerics.full, False, slices) if batched or on_plane else 1
         measure = METRIC_STRATEGIES[self.numerics.full if batched else "loop"]
         with torch.no_grad():
             for batch in self._batches(slices.indices is not None):
                 for where, rows in row_chunks(x, size):
                     part = slices.rows(where)
                     data = batch if part.indices is None else self.source.take(part.indices[0])
-                    for name, total in measure(self.program, rows, part.buffers, data).items():
+                    lines = Lines.of(x, where, rows) if on_plane and isinstance(x, AffineRows) else None
+                    for name, total in measure(self.program, rows, part.buffers, data, lines).items():
                         totals.setdefault(name, torch.zeros(n, dtype=torch.float64, device=self.device))
                         totals[name][where] += total
                 count += batch_size(batch) if batch is not None else 0

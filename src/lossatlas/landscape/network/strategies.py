@@ -122,19 +122,25 @@ def fused(program: Program, work: Work) -> None:
         batched(program, work)
 
 
-def _metrics_loop(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
+def _metrics_loop(
+    program: Program, rows: Tensor, row_buffers: Named, batch: Any, lines: Lines | None
+) -> dict[str, Tensor]:
     """Sums of the metrics over a batch for rows, ``(r, d) -> {name: (r,)}``, one row after another."""
     found: dict[str, list[Tensor]] = {}
     buffers = program.buffers()
-    for index, row in enumerate(rows):
-        state = {**buffers, **{name: tensor[index] for name, tensor in row_buffers.items()}}
-        for name, total in program.metric_sums(program.spec.unflatten(row), state, batch).items():
-            found.setdefault(name, []).append(total)
+    with data_layers(lines, batch):
+        for index, row in enumerate(rows):
+            state = {**buffers, **{name: tensor[index] for name, tensor in row_buffers.items()}}
+            for name, total in program.metric_sums(program.spec.unflatten(row), state, batch).items():
+                found.setdefault(name, []).append(total)
     return {name: torch.stack(totals) for name, totals in found.items()}
 
 
-def _metrics_batched(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
+def _metrics_batched(
+    program: Program, rows: Tensor, row_buffers: Named, batch: Any, lines: Lines | None
+) -> dict[str, Tensor]:
     """The same for all rows at once."""
+    del lines
     buffers = program.buffers()
 
     def one(row: Named, own: Named) -> dict[str, Tensor]:
@@ -146,9 +152,11 @@ def _metrics_batched(program: Program, rows: Tensor, row_buffers: Named, batch: 
     return found
 
 
-def _metrics_fused(program: Program, rows: Tensor, row_buffers: Named, batch: Any) -> dict[str, Tensor]:
-    with SharedInputLinear():
-        return _metrics_batched(program, rows, row_buffers, batch)
+def _metrics_fused(
+    program: Program, rows: Tensor, row_buffers: Named, batch: Any, lines: Lines | None
+) -> dict[str, Tensor]:
+    with SharedInputLinear(lines):
+        return _metrics_batched(program, rows, row_buffers, batch, None)
 
 
 def _grad(loss: Tensor, leaves: Named) -> tuple[Tensor | None, ...]:
@@ -170,7 +178,7 @@ def _deliver(targets: Named, grads: tuple[Tensor | None, ...], first: bool) -> N
 
 STRATEGIES: dict[StrategyName, Strategy] = {"loop": loop, "convnet": convnet, "vmap": batched, "fused": fused}
 
-METRIC_STRATEGIES: dict[StrategyName, Callable[[Program, Tensor, Named, Any], dict[str, Tensor]]] = {
+METRIC_STRATEGIES: dict[StrategyName, Callable[[Program, Tensor, Named, Any, Lines | None], dict[str, Tensor]]] = {
     "loop": _metrics_loop,
     "convnet": _metrics_loop,
     "vmap": _metrics_batched,
