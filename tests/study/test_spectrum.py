@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from curved_networks import dense_hessian, perceptron, points
+from sample_networks import NETWORKS, rows_of
 from torch import nn
 
 from lossatlas import curvature
@@ -176,3 +177,15 @@ def test_the_models_and_the_random_state_are_left_alone(network):
 def test_options_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SpectrumOptions().count = 3
+
+
+@pytest.mark.parametrize("name", ["attention", "normalised"])
+def test_networks_with_attention_ties_and_dropout(name):
+    """Nothing special is asked of a model; the way of its products is said."""
+    landscape = NETWORKS[name]()
+    x = rows_of(landscape, 1)
+    point = spectrum(landscape, x, options=QUICK | {"tolerance": 1e-3}).spectra["0"]
+    assert bool(point.eigenpairs.converged.all())
+    assert point.check.method.startswith(("reverse over reverse", "central differences"))
+    assert bool(point.check.agrees)
+    assert sum(point.blocks.sizes) == landscape.dim
