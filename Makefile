@@ -26,8 +26,9 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.base
+$(VENV)/.dev: $(VENV)/.base tests/libraries.txt
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps --requirement tests/libraries.txt
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.base
@@ -47,7 +48,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.base
+bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.docs

@@ -7,7 +7,7 @@ import json
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.curvature import CURVATURE
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
 from benchmarks.surfaces import surface_against_point_by_point
@@ -219,23 +220,27 @@ BENCHMARKS: list[Callable[[], Result]] = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="also write the figures to this file")
-    parser.add_argument("--only", choices=("speed", "paths"), help="one half: ratios of time, or path finders")
+    parser.add_argument(
+        "--only",
+        choices=("speed", "curvature", "paths"),
+        help="ratios of time, of those curvature alone, or path finders",
+    )
     parser.add_argument("--out", default="benchmarks/out", help="folder for the picture and table of path finders")
     options = parser.parse_args()
     if options.only != "paths":
-        _speed(options.json)
-    if options.only != "speed":
+        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE])
+    if options.only not in ("speed", "curvature"):
         sys.stdout.write("path finders: height against gradients\n")
         write_path_finders(Path(options.out))
         sys.stdout.write(f"{options.out}/path-finders.svg\n")
 
 
-def _speed(target: str | None) -> None:
+def _speed(target: str | None, benchmarks: Sequence[Callable[[], Result]]) -> None:
     sys.stdout.write(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {PAIRS} pairs\n"
     )
     results = []
-    for benchmark in BENCHMARKS:
+    for benchmark in benchmarks:
         result = benchmark()
         results.append(result)
         sys.stdout.write(

@@ -12,6 +12,7 @@ COMMANDS = [
     ("study", "plan"),
     ("study", "status"),
     ("connect",),
+    ("diagnose",),
     ("align",),
     ("report",),
     ("list",),

@@ -53,17 +53,21 @@ def test_differences_are_named_and_near(small):
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_kept_graphs_give_the_products_of_the_landscape(name):
-    """Same bits, whether the graph is kept or memory allows none to be."""
+    """The same products to rounding, whether the graph is kept or memory allows none to be.
+
+    Not the same bits everywhere: where parts of a row begin in memory changes the order of sums on some processors.
+    """
     landscape = NETWORKS[name](numerics=Numerics(data_chunk=7))
     x = rows_of(landscape, 2)
     v = torch.randn_like(x)
     expected = landscape.hvp(x, v)
+    rounding = {"rtol": 1e-5, "atol": 1e-6 * float(expected.abs().max())}
     kept = landscape.hessian_at(x)
     for _ in range(2):
-        assert torch.equal(kept.multiply(v, torch.arange(2)), expected)
+        torch.testing.assert_close(kept.multiply(v, torch.arange(2)), expected, **rounding)
     assert kept.method == landscape.hvp_method
     poor = NETWORKS[name](numerics=Numerics(data_chunk=7), memory=1).hessian_at(x)
-    assert torch.equal(poor.multiply(v, torch.arange(2)), expected)
+    torch.testing.assert_close(poor.multiply(v, torch.arange(2)), expected, **rounding)
 
 
 def test_a_loader_is_read_again_for_each_product(small):
@@ -111,16 +115,20 @@ def test_float32_products_are_accumulated_in_float64(small):
 
 
 def test_a_tiny_loss_needs_float64():
-    """Fitted to 1e-8, the slopes of float32 cross-entropy are differences of numbers next to 1."""
+    """Fitted to 1e-6, the slopes of float32 cross-entropy are differences of numbers next to 1."""
     landscape, network, data = perceptron(dtype=torch.float32)
     w = landscape._initial_point()
-    optimizer = torch.optim.LBFGS([w.requires_grad_()], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=0)
+    optimizer = torch.optim.LBFGS([w.requires_grad_()], max_iter=4, line_search_fn="strong_wolfe", tolerance_grad=0)
 
     def closure() -> torch.Tensor:
         loss, w.grad = landscape.value_and_grad(w.detach())
         return loss
 
-    optimizer.step(closure)
+    # No farther: rounding of float64 shows too where the loss is as small as its own.
+    for _ in range(100):
+        if float(landscape.value(w.detach())) < 1e-6:
+            break
+        optimizer.step(closure)
     w = w.detach()
     assert float(landscape.value(w)) < 1e-6
     truth = dense_hessian(network.double(), landscape, data, w)

@@ -29,7 +29,7 @@ def _residual(mode: str = "eval") -> NetworkLandscape:
 
 
 @pytest.mark.parametrize("method", ["weights", "activations"])
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", [*PAPER, "resnet-rms"])
 def test_a_permuted_copy_of_each_model_is_recovered(name: str, method: str) -> None:
     landscape = NETWORKS[name](numerics=Numerics())
     structure = permutation_structure(landscape)
@@ -61,6 +61,20 @@ def test_residual_network_with_its_own_statistics(method: str) -> None:
     assert all(torch.equal(found.buffers[name], own[name]) for name in own)
     aligned = landscape.with_buffers(found.buffers).value(found.weights)
     torch.testing.assert_close(aligned, landscape.with_buffers(statistics).value(copy), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["weights", "activations"])
+def test_skips_without_parameters(method: str) -> None:
+    """Stages of different widths share units: all are recovered, and the function stays."""
+    landscape = NETWORKS["resnet"](numerics=Numerics()).with_batch_statistics()
+    structure = permutation_structure(landscape)
+    w = rows_of(landscape, 1, scale=0.05)[0]
+    copy = structure.apply(w, structure.random(9))
+    torch.testing.assert_close(landscape.value(copy), landscape.value(w), rtol=1e-5, atol=0)
+    found = align(landscape, w, copy, method=method)  # type: ignore[arg-type]
+    assert found.distance_before > 0.5
+    assert found.distance_after == 0.0
+    assert torch.equal(found.weights, w)
 
 
 def test_batch_statistics_need_no_buffers() -> None:

@@ -32,6 +32,54 @@ EXPECTED: dict[str, tuple[Callable[[], nn.Module], Tensor, dict[str, int]]] = {
         IMAGE,
         {"stem": 4, "blocks.0.conv1": 4, "blocks.1.conv1": 6, "blocks.1.conv2": 6, "blocks.2.conv1": 6},
     ),
+    # Skips without parameters: a wider stage shares its first units with the narrower one and has others of its own.
+    "resnet, shortcut A": (
+        lambda: models.get("resnet20", depth=8, width=0.25, channels=1),
+        IMAGE,
+        {
+            "conv": 4,
+            "stages.1.0.conv2": 4,
+            "stages.2.0.conv2": 8,
+            "stages.0.0.conv1": 4,
+            "stages.1.0.conv1": 8,
+            "stages.2.0.conv1": 16,
+        },
+    ),
+    "resnet, shortcut B": (
+        lambda: models.get("resnet20", depth=8, width=0.25, channels=1, shortcut="B", norm="rms"),
+        IMAGE,
+        {
+            "conv": 4,
+            "stages.0.0.conv1": 4,
+            "stages.1.0.conv1": 8,
+            "stages.1.0.conv2": 8,
+            "stages.2.0.conv1": 16,
+            "stages.2.0.conv2": 16,
+        },
+    ),
+    "plain": (
+        lambda: models.get("resnet20", depth=8, width=0.25, channels=1, skips=False, norm="layer"),
+        IMAGE,
+        {
+            "conv": 4,
+            "stages.0.0.conv1": 4,
+            "stages.0.0.conv2": 4,
+            "stages.1.0.conv1": 8,
+            "stages.1.0.conv2": 8,
+            "stages.2.0.conv1": 16,
+            "stages.2.0.conv2": 16,
+        },
+    ),
+    "vgg9": (
+        lambda: models.get("vgg9", width=0.05, channels=1, side=8, norm="rms"),
+        IMAGE,
+        {**{f"groups.{i}.{j}.0": n for i, n in enumerate((3, 6, 13)) for j in range(2)}, "groups.2.2.0": 13, "fc1": 13},
+    ),
+    "deep linear": (
+        lambda: models.get("deep-linear", inputs=64, width=3, depth=4),
+        IMAGE,
+        {"weight1": 3, "weight2": 3, "weight3": 3},
+    ),
     "gated": (Gated, IMAGE, {"wide": 4, "squeeze": 2, "other": 3}),
     "normed": (Normed, SEQUENCE, {"inp": 5, "matrix": 6}),
     "recurrent": (
@@ -127,6 +175,7 @@ class _Calls(nn.Module):
         (lambda h: F.max_pool1d(h[:, None], 2).flatten(1), {}, "'max_pool1d'"),
         (lambda h: h.unflatten(1, (2, 4)).mean(1), {}, "'mean'"),
         (lambda h: h if float(h[0, 0]) > 0 else -h, {}, "'float'"),
+        (lambda h: F.pad(h[..., None], (0, 1, 0, 2)).flatten(1), {}, "'pad'.* places and channels at once"),
         (lambda h: h, {"norm": nn.GroupNorm(2, 8)}, "within its 2 groups"),
         (lambda h: h[..., None], {"conv": nn.Conv1d(8, 8, 1, groups=2), "flat": nn.Flatten()}, "within its 2 groups"),
         (lambda h: h, {"wn": nn.utils.parametrizations.weight_norm(nn.Linear(8, 4))}, "extra.wn.param"),

@@ -17,6 +17,7 @@ _COMMANDS = {
     "connect": ("lossatlas.cli.connect", "connect", "Find paths between points of a landscape."),
     "surface": ("lossatlas.cli.surface", "surface", "Draw a landscape on a plane through weights."),
     "spectrum": ("lossatlas.cli.spectrum", "spectrum", "Measure the curvature at points of a landscape."),
+    "diagnose": ("lossatlas.cli.diagnose", "diagnose", "Find what is wrong at a point, with evidence and advice."),
     "align": ("lossatlas.cli.align", "align", "Reorder the hidden units of one network to match another."),
     "report": ("lossatlas.cli.report", "report", "Write the report of a study."),
     "list": ("lossatlas.cli.listing", "listing", "List problems, optimizers, landscapes or recipes."),

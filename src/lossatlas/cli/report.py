@@ -11,8 +11,9 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import console
 from lossatlas.cli.types import Folder
-from lossatlas.study import Study, load_connection, load_slicing, load_spectra
+from lossatlas.study import Study, load_connection, load_diagnosis, load_slicing, load_spectra
 from lossatlas.study.connection_store import has_connection
+from lossatlas.study.diagnosed import has_diagnosis
 from lossatlas.study.slicing import has_slicing
 from lossatlas.study.spectra_store import has_spectra
 
@@ -24,6 +25,7 @@ _Kind = tuple[str, Callable[[Path], bool], Callable[[Path], Any], Callable[[Any,
 _KINDS: tuple[_Kind, ...] = (
     ("a connection", has_connection, load_connection, reports.write_connection),
     ("a surface", has_slicing, load_slicing, reports.write_surface),
+    ("a diagnosis", has_diagnosis, load_diagnosis, reports.write_diagnosis),
     ("spectra", has_spectra, load_spectra, reports.write_spectra),
 )
 

@@ -73,12 +73,14 @@ class Target:
         landscape: the loss or energy.
         unit: of the loss.
         details: of the problem, for the record.
+        test: loss over the test data of a problem whose training landscape this is; else None.
     """
 
     name: str
     landscape: Landscape
     unit: str
     details: dict[str, Any]
+    test: Landscape | None = None
 
 
 def load_target(
@@ -106,6 +108,7 @@ def load_target(
         DataError: missing or corrupt data.
     """
     given = parse_options(options)
+    held: Landscape | None = None
     place = None if device is None else str(resolve_device(device))
     made: object
     if problem in problems.problems:
@@ -126,6 +129,7 @@ def load_target(
         chosen = which or "train"
         found: Landscape = made.landscape(chosen)
         name, unit, details = f"{made.name}, {chosen} data", made.loss_unit, dict(made.details)
+        held = made.landscape("test") if chosen == "train" else None
     elif isinstance(made, Landscape) and not isinstance(made, type):
         if which is not None:
             raise InputError(
@@ -137,7 +141,9 @@ def load_target(
             f"expected a Landscape, a Problem or a function returning one at '{problem}', got {type(made).__name__}"
         )
     record = {"name": problem, "options": given or None, **_flat(details)}
-    return Target(name, found if place is None else found.to(device=place), unit, record)
+    if place is not None:
+        found, held = found.to(device=place), None if held is None else held.to(device=place)
+    return Target(name, found, unit, record, held)
 
 
 # ---------------------------------------------------------------------- inside

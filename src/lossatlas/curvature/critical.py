@@ -166,8 +166,7 @@ def _all(hessian: CurvatureOperator, zero: float) -> tuple[Tensor, Tensor, Tenso
 
 
 def _some(hessian: CurvatureOperator, zero: float, budget: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    # An eigenvalue below a thousandth of the largest has settled within a millionth of it: its sign is known.
-    found = eigenvalues(hessian, k=1, which="both", tolerance=1e-3, max_products=budget, seed=seed)
+    found = eigenvalues(hessian, k=1, which="both", tolerance=1e-4, max_products=budget, seed=seed)
     ends, settled = found.values.reshape(-1, 2).cpu(), found.converged.reshape(-1, 2).cpu()
     border = -zero * ends.abs().amax(1)
     index = (ends[:, 1] < border).long()
@@ -176,6 +175,7 @@ def _some(hessian: CurvatureOperator, zero: float, budget: int, seed: int) -> tu
     for count in _COUNTS:
         if not len(open_rows) or count > hessian.dim:
             break
+        # An eigenvalue below a thousandth of the largest has settled within a millionth of it: its sign is known.
         lowest = eigenvalues(
             SomeRows(hessian, open_rows), k=count, which="smallest", tolerance=1e-3, max_products=budget, seed=seed
         )

@@ -132,7 +132,7 @@ def find_critical_points(
         )
     exact = landscape.to(dtype=torch.float64)
     begin = starts.detach().double().reshape(-1, landscape.dim)
-    slopes = exact.value_and_grad(begin)[1]
+    slopes = _slopes(exact, begin)
     rows = [_Row(x, g, float(row_norm(g))) for x, g in zip(begin, slopes, strict=True)]
     products = torch.zeros(len(rows), dtype=torch.int64)
     method = "no product"
@@ -173,6 +173,12 @@ def find_critical_points(
     )
 
 
+def _slopes(landscape: Landscape, x: Tensor) -> Tensor:
+    """Gradients, NaN where the loss is not finite, ``(n, d) -> (n, d)``."""
+    value, slopes = landscape.value_and_grad(x)
+    return slopes.where(value.isfinite()[:, None], torch.full_like(slopes, torch.nan))
+
+
 @dataclass(frozen=True)
 class _Search:
     """What all searches of a call have in common."""
@@ -206,7 +212,7 @@ class _Search:
         while waiting:
             solved = [model.solve(row.damping) for row, model in waiting]
             trials = torch.stack([row.x + model.step(y) for (row, model), (y, _) in zip(waiting, solved, strict=True)])
-            slopes = self.landscape.value_and_grad(trials)[1]
+            slopes = _slopes(self.landscape, trials)
             waiting = [
                 pair
                 for pair, (_, promised), x, g in zip(waiting, solved, trials, slopes, strict=True)

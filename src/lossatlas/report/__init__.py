@@ -1,6 +1,7 @@
 """Figures and the HTML report, made from stored results; nothing is computed here."""
 
 from lossatlas.report.connecting import write_connection
+from lossatlas.report.diagnosing import write_diagnosis
 from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import (
     Contour,
@@ -38,6 +39,7 @@ __all__ = [
     "surface_figure",
     "write",
     "write_connection",
+    "write_diagnosis",
     "write_spectra",
     "write_surface",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lossatlas.analysis.diagnosis import Kind
 from lossatlas.report.bibliography import WORKS, Citation
 from lossatlas.report.bibliography_analysis import ANALYSIS_WORKS
 from lossatlas.report.bibliography_curvature import CURVATURE_WORKS
+from lossatlas.report.bibliography_diagnosis import DIAGNOSIS_WORKS
 from lossatlas.report.bibliography_paths import PATH_WORKS
 from lossatlas.report.bibliography_slices import SLICE_WORKS
 from lossatlas.study.connection import Connection
@@ -19,6 +21,7 @@ __all__ = [
     "bibtex",
     "citations_for",
     "citations_for_connection",
+    "citations_for_diagnosis",
     "citations_for_spectra",
     "citations_for_surface",
 ]
@@ -65,7 +68,15 @@ _TREE = ("becker1997", "wales1998")
 _JACKKNIFE = ("efron1993",)
 _CENTROIDS = ("chen2010", "chung2013")
 _SEPARATION = ("mann1947", "newcombe2006", "fisher1936")
-_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS, **CURVATURE_WORKS, **SLICE_WORKS}
+_BY_FINDING: Mapping[Kind, tuple[str, ...]] = {
+    "exploding gradients": ("pascanu2013",),
+    "learning rate too large": ("cohen2021",),
+    "saddle": ("dauphin2014",),
+    "vanishing gradients": ("glorot2010",),
+    "plateau": ("glorot2010",),
+    "sharp or overfit minimum": ("keskar2017", "dinh2017", "kwon2021", "li2018"),
+}
+_ALL = {**WORKS, **PATH_WORKS, **ANALYSIS_WORKS, **CURVATURE_WORKS, **DIAGNOSIS_WORKS, **SLICE_WORKS}
 
 
 def citations_for(results: StudyResults) -> tuple[Citation, ...]:
@@ -132,6 +143,13 @@ def citations_for_spectra(found: Spectra) -> tuple[Citation, ...]:
     keys += ["schraudolph2002"] if any(point.gauss_newton is not None for point in points) else []
     keys += ["kunstner2019"] if any(point.fisher is not None for point in points) else []
     keys += ["wigner1958", "bray2007", "dauphin2014"] if found.index is not None else []
+    return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
+
+
+def citations_for_diagnosis(kinds: Iterable[Kind], *, lanczos: bool) -> tuple[Citation, ...]:
+    """Works behind the findings of a diagnosis; ``lanczos``: eigenvalues were searched rather than all computed."""
+    keys = [key for kind in kinds for key in _BY_FINDING.get(kind, ())]
+    keys += ["wu2000"] if lanczos else []
     return tuple(_ALL[key] for key in dict.fromkeys([*keys, "paszke2019"]))
 
 

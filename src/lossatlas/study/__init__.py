@@ -6,6 +6,8 @@ from lossatlas.study.config import StudyConfig
 from lossatlas.study.connecting import connect
 from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_store import load_connection
+from lossatlas.study.diagnosed import Diagnosed, load_diagnosis
+from lossatlas.study.diagnosing import diagnose
 from lossatlas.study.load import load_config, recipe_names, recipe_summary
 from lossatlas.study.plan import PlannedPiece, plan
 from lossatlas.study.results import (
@@ -29,6 +31,7 @@ from lossatlas.study.surface import Surface, surface
 __all__ = [
     "Atlas",
     "Connection",
+    "Diagnosed",
     "Experiment",
     "Holdout",
     "Map",
@@ -48,8 +51,10 @@ __all__ = [
     "Surface",
     "WeightAnalysis",
     "connect",
+    "diagnose",
     "load_config",
     "load_connection",
+    "load_diagnosis",
     "load_slicing",
     "load_spectra",
     "plan",

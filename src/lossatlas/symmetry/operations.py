@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lossatlas.symmetry.labels import Labels, MixedUnitsError, determines, spread
@@ -162,8 +163,20 @@ def windows(tracer: Tracer, call: Call) -> None:
         spatial = int(call.name[-2]) if call.name.endswith("d") else inputs.ndim - 2
     if spatial >= inputs.ndim:
         tracer.refuse(call, "it has no axis of channels")
-    axis = -spatial - 1
-    tracer.label(out, spread(tracer.along(inputs, axis), axis, out.shape))
+    if call.name == "pad" and spatial == inputs.ndim - 1 > 1:
+        _channels_of_zeros(tracer, call)
+    else:
+        axis = -spatial - 1
+        tracer.label(out, spread(tracer.along(inputs, axis), axis, out.shape))
+
+
+def _channels_of_zeros(tracer: Tracer, call: Call) -> None:
+    """More channels, all of one constant: they have an order of their own, and nothing in them tells units apart."""
+    labels, amounts = tracer.labels(call.args[0]), list(call.argument(1, "pad"))
+    if any(amounts[:-2]) or call.argument(2, "mode", "constant") != "constant":
+        tracer.refuse(call, "it pads places and channels at once, or not with a constant")
+    if labels is not None:
+        tracer.label(call.out, Labels(*(F.pad(part, amounts) for part in (labels.units, labels.places))))
 
 
 def reduction(tracer: Tracer, call: Call) -> None:

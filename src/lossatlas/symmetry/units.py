@@ -83,29 +83,51 @@ class UnitTable:
         Raises:
             InputError: units of one layer were joined with each other.
         """
-        every = self.groups_of(torch.arange(len(self._unit_parent))).tolist()
         joined: dict[int, list[int]] = {}
         for group in range(1, len(self._names)):
             joined.setdefault(_root(self._group_parent, group), []).append(group)
         sizes: dict[str, int] = {}
         pinned: list[str] = []
         unit_of: dict[int, tuple[str, int]] = {}
-        for root, groups in joined.items():
-            name = self._names[groups[0]]
-            members = [unit for unit, group in enumerate(every) if group == root]
-            roots = {unit: _root(self._unit_parent, unit) for unit in members}
+        for groups in joined.values():
+            members = {group: range(self._first[group], self._first[group + 1]) for group in groups}
+            roots = {unit: _root(self._unit_parent, unit) for units in members.values() for unit in units}
             if _root(self._unit_parent, FIXED) in roots.values():
-                pinned.append(name)
+                pinned.append(self._names[groups[0]])
                 continue
-            order = {root: number for number, root in enumerate(dict.fromkeys(roots.values()))}
-            if any(self._first[group + 1] - self._first[group] != len(order) for group in groups):
-                raise InputError(
-                    f"expected additions that join different layers, got one that joins units of '{name}' with each "
-                    "other: give the structure by hand, see PermutationStructure"
-                )
-            sizes[name] = len(order)
-            unit_of.update({unit: (name, order[root]) for unit, root in roots.items()})
+            for name, order in self._parts(members, roots).items():
+                sizes[name] = len(order)
+                unit_of.update({unit: (name, order[root]) for unit, root in roots.items() if root in order})
         return sizes, tuple(pinned), unit_of
+
+    def _parts(self, members: dict[int, range], roots: dict[int, int]) -> dict[str, dict[int, int]]:
+        """Units of joined layers by which of the layers they are in: name of a part to root to number in it.
+
+        A wider layer that a narrower one is added to has units of its own besides those they share.
+
+        Raises:
+            InputError: units of one layer were joined with each other.
+        """
+        layers: dict[int, list[int]] = {}
+        for group, units in members.items():
+            if len({roots[unit] for unit in units}) < len(units):
+                raise InputError(
+                    f"expected additions that join different layers, got one that joins units of "
+                    f"'{self._names[group]}' with each other: give the structure by hand, see PermutationStructure"
+                )
+            for unit in units:
+                layers.setdefault(roots[unit], []).append(group)
+        parts: dict[tuple[int, ...], dict[int, int]] = {}
+        for root, where in layers.items():
+            part = parts.setdefault(tuple(where), {})
+            part[root] = len(part)
+        named: dict[str, dict[int, int]] = {}
+        for shared, part in parts.items():
+            name = self._names[shared[0]]
+            while name in named:
+                name = f"{name}'"
+            named[name] = part
+        return named
 
 
 def _root(parent: list[int], index: int) -> int:

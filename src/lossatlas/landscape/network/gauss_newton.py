@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import preserved_random_state
-from lossatlas.landscape.network.hessian import NoSecondDerivativeError, plain_kernels
+from lossatlas.landscape.network.hessian import plain_kernels, refuse_hidden
 from lossatlas.landscape.network.hessian_at import RowLoss, graph_bytes
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Source, batch_size
@@ -140,9 +140,7 @@ class GaussNewtonAt:
 
     def _push(self, graph: _OutputGraph, vectors: tuple[Tensor, ...]) -> Tensor:
         """J v, by differentiating Jᵀ u, which is linear in u."""
-        pairs = [(g, u) for g, u in zip(graph.pulled, vectors, strict=True) if g is not None and g.requires_grad]
-        if not pairs:
-            raise NoSecondDerivativeError
+        pairs = [(g, u) for g, u in zip(graph.pulled, vectors, strict=True) if g is not None]
         pulled, along = zip(*pairs, strict=True)
         (found,) = torch.autograd.grad(pulled, graph.cotangent, along, retain_graph=True)
         return found
@@ -207,6 +205,7 @@ def _graph_of(program: Program, loss: RowLoss, batch: Any, middle: Middle, jacob
         pulled: tuple[Tensor | None, ...] = ()
         if jacobian:
             pulled = torch.autograd.grad(output, ordered, cotangent, create_graph=True, allow_unused=True)
+            refuse_hidden(pulled)
         inner = output.detach().requires_grad_()
         value = program.loss_of_output(inner, target, count)
         if value.requires_grad:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lossatlas.core.errors import InputError
 from lossatlas.landscape.network.program import Program
 
-__all__ = ["HVP_METHODS", "NoSecondDerivativeError", "difference_product", "hessian_vector_sum", "plain_kernels"]
+__all__ = [
+    "HVP_METHODS",
+    "NoSecondDerivativeError",
+    "difference_product",
+    "hessian_vector_sum",
+    "plain_kernels",
+    "refuse_hidden",
+]
 
 HVP_METHODS = (
     "reverse over reverse",
@@ -21,6 +28,10 @@ HVP_METHODS = (
     "central differences of the gradient",
 )
 """Tried in this order; each is exact but the last."""
+
+
+# What autograd puts behind a function that can be differentiated once.
+_ONCE_DIFFERENTIABLE = "torch::autograd::Error"
 
 
 class NoSecondDerivativeError(RuntimeError):
@@ -42,6 +53,31 @@ def plain_kernels() -> Iterator[None]:
         cudnn.enabled = cudnn_before
 
 
+def refuse_hidden(slopes: Sequence[Tensor | None]) -> None:
+    """Refuse gradients of which autograd would silently leave a part of the second derivative out.
+
+    A gradient that no longer depends on anything is that of a loss linear in its parameter, or has gone through a
+    custom function that hides its derivative: autograd answers zero to both, differences tell them apart. A function
+    marked as once differentiable raises only where its node is reached, and another way round it is not missed.
+
+    Raises:
+        NoSecondDerivativeError: there are such.
+    """
+    given = [slope for slope in slopes if slope is not None]
+    if not given or not all(slope.requires_grad for slope in given):
+        raise NoSecondDerivativeError
+    stack = [slope.grad_fn for slope in given if slope.grad_fn is not None]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if node.name() == _ONCE_DIFFERENTIABLE:
+            raise NoSecondDerivativeError
+        for behind, _ in node.next_functions:
+            if behind is not None and behind not in seen:
+                seen.add(behind)
+                stack.append(behind)
+
+
 def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[str, Tensor], batch: Any) -> Tensor:
     spec = program.spec
     leaves = {name: view.detach().requires_grad_() for name, view in spec.unflatten(row).items()}
@@ -51,18 +87,9 @@ def _double_backward(program: Program, row: Tensor, v: Tensor, buffers: Mapping[
         if not loss.requires_grad:  # does not depend on the parameters
             return product
         first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
-        along = sum(
-            (
-                (g * u).sum()
-                for g, u in zip(first, spec.unflatten(v).values(), strict=True)
-                if g is not None and g.requires_grad
-            ),
-            start=torch.zeros((), dtype=row.dtype, device=row.device),
-        )
-        if not along.requires_grad:
-            # Either the loss is linear, or a custom function hides that it has no second derivative; autograd answers
-            # zero to both, differences tell them apart.
-            raise NoSecondDerivativeError
+        refuse_hidden(first)
+        pairs = [(g, u) for g, u in zip(first, spec.unflatten(v).values(), strict=True) if g is not None]
+        along = sum(((g * u).sum() for g, u in pairs), start=torch.zeros((), dtype=row.dtype, device=row.device))
         second = torch.autograd.grad(along, list(leaves.values()), allow_unused=True)
     for target, part in zip(spec.unflatten(product).values(), second, strict=True):
         if part is not None:

@@ -15,9 +15,9 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.landscape.network.hessian import (
     HVP_METHODS,
-    NoSecondDerivativeError,
     difference_product,
     plain_kernels,
+    refuse_hidden,
 )
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Source, map_tensors
@@ -117,10 +117,7 @@ class HessianAt:
         keep = row in self._kept or len(self._kept) < self._keep
         fresh: list[_Graph] = []
         for graph in self._kept.get(row) or self._graphs(row):
-            pairs = [(g, u) for g, u in zip(graph.slopes, vectors, strict=True) if g is not None and g.requires_grad]
-            if not pairs:
-                # Linear, or a custom function hides that it has no second derivative: differences tell them apart.
-                raise NoSecondDerivativeError
+            pairs = [(g, u) for g, u in zip(graph.slopes, vectors, strict=True) if g is not None]
             slopes, along = zip(*pairs, strict=True)
             parts = torch.autograd.grad(slopes, graph.leaves, along, retain_graph=keep, allow_unused=True)
             for target, part in zip(targets, parts, strict=True):
@@ -147,7 +144,9 @@ def _graph_of(program: Program, row: Tensor, buffers: Mapping[str, Tensor], batc
         value = program.loss_sum(leaves, buffers, batch)
         if not value.requires_grad:  # does not depend on the parameters
             return None
-        return _Graph(ordered, torch.autograd.grad(value, list(ordered), create_graph=True, allow_unused=True))
+        slopes = torch.autograd.grad(value, list(ordered), create_graph=True, allow_unused=True)
+    refuse_hidden(slopes)
+    return _Graph(ordered, slopes)
 
 
 def _held_bytes(build: Callable[[Any], object], loss: RowLoss, batch: Any) -> int:
