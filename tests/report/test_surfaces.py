@@ -136,7 +136,7 @@ def test_the_map_is_the_surface_with_the_first_direction_across(walled):
         np.testing.assert_array_equal(np.stack([course.x, course.y], 1), trace.projection.coordinates)
         in_space = figure.panels[1].marks[1 + k]
         np.testing.assert_array_equal(in_space.z, trace.losses)
-    assert "off the plane" in figure.caption
+    assert "they leave the plane by up to" in figure.caption
     assert "22 of 121 points the energy is NaN" in figure.caption
     assert on_paper.render(figure, "png").startswith(b"\x89PNG")
 

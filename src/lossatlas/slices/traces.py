@@ -39,6 +39,12 @@ class Trace:
         """Loss on the plane minus loss of the run, ``(n,)``."""
         return self.projected - self.losses
 
+    @property
+    def outside(self) -> float:
+        """Largest distance from the plane in units of the largest distance from its origin, 0 (in it) to 1."""
+        farthest = float(self.projection.distances.max())
+        return float(self.projection.residuals.max()) / farthest if farthest > 0 else 0.0
+
     def to_tree(self) -> Tree:
         """Return nested dicts of tensors, the form in which traces are stored."""
         return {**vars(self), "projection": self.projection.to_tree()}

@@ -157,8 +157,7 @@ def trajectory_plane(rows: Tensor | Trajectory, spec: ParamSpec | None = None, *
     null = random_walk_fractions(len(rows))
     percent = [(100 * float(own), 100 * float(chance)) for own, chance in zip(explained, null, strict=True)][:count]
     names = tuple(
-        f"component {k} ({own:.1f} % of the variance; random walk: {chance:.1f} %)"
-        for k, (own, chance) in enumerate(percent, 1)
+        f"component {k}: {own:.1f} % (random walk: {chance:.1f} %)" for k, (own, chance) in enumerate(percent, 1)
     )
     bare = Plane(rows[-1].detach().clone(), components.to(rows.dtype))
     projection = bare.project(rows)

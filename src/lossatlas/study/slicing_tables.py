@@ -80,7 +80,7 @@ def _runs(found: Slicing) -> Table:
             _finite(float(each.losses[0])),
             _finite(float(each.losses[-1])),
             float(each.projection.residuals.max()),
-            float(each.projection.outside.max()),
+            each.outside,
             _finite(float(each.error.abs().max())),
         )
         for each in found.traces
@@ -88,15 +88,15 @@ def _runs(found: Slicing) -> Table:
     return Table(
         "runs",
         "The runs",
-        "Losses at the points of each run; how far it leaves the plane; and by how much the loss of the plane differs "
-        "from that of the run at the worst point.",
+        "Losses at the points of each run; how far it leaves the plane, also as a part of its largest distance from "
+        "the origin; and by how much the loss of the plane differs from that of the run at the worst point.",
         (
             Column("run", "Run"),
             Column("points", "Points", "", "d"),
             Column("start", "First loss", found.unit, ".4g"),
             Column("end", "Last loss", found.unit, ".4g"),
             Column("residual", "Largest distance from the plane", "", ".3g"),
-            Column("outside", "Largest part off the plane", "", ".3f"),
+            Column("outside", "Part off the plane", "", ".3f"),
             Column("error", "Largest error of the loss", found.unit, ".3g"),
         ),
         rows,

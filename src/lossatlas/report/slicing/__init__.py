@@ -10,7 +10,7 @@ from lossatlas.report.blocks import Section
 from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
 from lossatlas.report.slicing import method, metrics, runs, summary, surface
-from lossatlas.report.surfaces import quantity_of
+from lossatlas.report.surface_parts import quantity_of
 from lossatlas.study.slicing import Slicing
 
 __all__ = ["build_surface", "write_surface"]

@@ -7,7 +7,7 @@ from torch import nan
 from lossatlas.report.blocks import Prose, Section
 from lossatlas.report.figure import Axis, Figure, Panel, Scale
 from lossatlas.report.marks import Line, Mark
-from lossatlas.report.surfaces import quantity_of, role_of
+from lossatlas.report.surface_parts import quantity_of, role_of
 from lossatlas.study.slicing import Slicing
 from lossatlas.study.slicing_tables import slicing_tables
 
@@ -31,15 +31,19 @@ def build(found: Slicing) -> Section | None:
             if bool(shown.isfinite().any()):
                 losses.append(Line(list(steps), shown, f"{each.name}, {words}", role, dashed=dashed))
                 every += shown[shown.isfinite()].tolist()
-        outside.append(Line(list(steps), each.projection.outside, each.name, role))
+        for words, far, dashed in (
+            ("from the plane", each.projection.residuals, False),
+            ("from its origin", each.projection.distances, True),
+        ):
+            outside.append(Line(list(steps), far, f"{each.name}, {words}", role, dashed=dashed))
     scale: Scale = "log" if every and min(every) > 0 and max(every) > _DECADES * min(every) else "linear"
     time = Axis("Point of the run", "")
-    panels = [Panel("Off the plane", time, Axis("Residual / distance from the origin", "", zero=True), tuple(outside))]
+    panels = [Panel("Distances", time, Axis("Distance", "units of the coordinates", zero=True), tuple(outside))]
     if losses:
         panels.insert(0, Panel("Losses", time, Axis(quantity_of(found.surface), found.unit, scale), tuple(losses)))
     caption = (
         "Losses, solid: at the points of a run; dashed: at their projections, which is what the surface shows there. "
-        "Off the plane: distance from it as a part of the distance from its origin; at 1 it shows nothing."
+        "Distances, solid: from the plane; dashed: from its origin. Where they meet, the plane shows nothing of a run."
     )
     figure = Figure("runs", "Runs beside the plane", caption, tuple(panels), columns=2)
     intro = Prose("A surface shows a run only as far as the run lies on its plane.")

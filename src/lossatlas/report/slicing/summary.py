@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.report.blocks import Block, Notice, Prose, Section
-from lossatlas.report.surfaces import quantity_of
+from lossatlas.report.surface_parts import quantity_of
 from lossatlas.report.wording import listing, number, spelled
 from lossatlas.study.slicing import Slicing
 
@@ -88,12 +88,11 @@ def cautions(found: Slicing) -> tuple[str, ...]:
         if wrong:
             sentences.append(f"'{name}' is NaN or infinite at {wrong} of {values.numel()} points.")
     beside = {name: float(seen.outside) for name, seen in found.points.items()}
-    beside |= {each.name: float(each.projection.outside.max()) for each in found.traces}
+    beside |= {each.name: each.outside for each in found.traces}
     far = [f"{name} ({100 * part:.0f} %)" for name, part in beside.items() if part > _OUTSIDE]
     if far:
         sentences.append(
-            f"A large part of the distance from the origin is off the plane for {listing(far)}: the loss under their "
-            "marks is not theirs."
+            f"A large part of the way is off the plane for {listing(far)}: the loss under their marks is not theirs."
         )
     explained, null = plane.details.get("explained"), plane.details.get("null")
     if explained and null and sum(explained) < sum(null) + _CHANCE:
