@@ -38,6 +38,7 @@ def combined(monkeypatch) -> list[int]:
         calls.extend([len(stacked)] if found is not None else [])
         return found
 
+    monkeypatch.setattr("lossatlas.landscape.network.affine_input.FAN_IN", 0)
     monkeypatch.setattr(Lines, "find", find)
     monkeypatch.setattr(Lines, "find_all", find_all)
     return calls
@@ -71,6 +72,18 @@ def test_few_rows_are_not_worth_it(combined):
     assert combined
 
 
+@pytest.mark.parametrize(("name", "used"), [("fcp", True), ("lenet", False), ("normalised", False)])
+@pytest.mark.parametrize("strategy", ["loop", "fused"])
+def test_small_kernels_are_left_to_the_layer(name, used, strategy, combined, monkeypatch):
+    monkeypatch.undo()
+    calls = []
+    part = Lines._part
+    monkeypatch.setattr(Lines, "_part", lambda self, *given: (calls.append(1), part(self, *given))[1])
+    landscape = NETWORKS[name](numerics=Numerics(full=strategy))
+    landscape.value(plane(landscape))
+    assert bool(calls) == used
+
+
 def test_float32_keeps_its_digits():
     landscape = NETWORKS["fcp"](numerics=Numerics(full="fused"))
     lazy = plane(landscape)
@@ -100,7 +113,7 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize("strategy", ["loop", "fused"])
-def test_what_only_looks_like_a_layer_of_the_data(strategy):
+def test_what_only_looks_like_a_layer_of_the_data(strategy, combined):
     with seeded("odd"):
         net = Odd().double()
     x, y = vectors()
@@ -108,12 +121,15 @@ def test_what_only_looks_like_a_layer_of_the_data(strategy):
     lazy = plane(landscape)
     expected = landscape.with_numerics(Numerics()).value(lazy.dense())
     assert torch.allclose(landscape.value(lazy), expected, rtol=1e-12)
+    assert combined
 
 
-def test_data_that_was_written_to_is_no_longer_known():
+def test_data_that_was_written_to_is_no_longer_known(monkeypatch):
     x = torch.randn(4, 3)
     rows = torch.randn(9, 6)
     lines = Lines(rows, torch.ones(9, 3), torch.randn(3, 6))
+    assert not lines.pays(rows[2].reshape(2, 3))
+    monkeypatch.setattr("lossatlas.landscape.network.affine_input.FAN_IN", 0)
     mode = DataLayers(lines, (x, torch.zeros(4)))
     weight = rows[2].reshape(2, 3)
     with torch.no_grad():

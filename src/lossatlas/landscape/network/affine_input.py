@@ -26,6 +26,9 @@ __all__ = ["DataLayers", "Lines", "data_layers"]
 _LAYERS = {F.linear, F.conv1d, F.conv2d, F.conv3d}
 # Below so many rows for each product the products cost more than they save.
 _WORTH = 2
+# Combining reads k + 1 numbers from memory for each output. Below so many weights per output and number read, as in
+# convolutions of small kernels over few channels, the layer itself is faster.
+FAN_IN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,10 @@ class Lines:
             return None
         row, column = place
         return row, self._part(column, tensor)
+
+    def pays(self, weight: Tensor) -> bool:
+        """Whether a layer with these weights ``(out, *fan_in)`` is slower than combining products."""
+        return weight.ndim > 1 and weight[0].numel() >= FAN_IN * len(self.parts)
 
     def find_all(self, stacked: Tensor) -> Tensor | None:
         """The part of base and directions that all rows were cut to, ``(r, *shape) -> (k + 1, *shape)``."""
@@ -119,7 +126,7 @@ class DataLayers(TorchFunctionMode):
     def _combined(
         self, layer: Callable[..., Tensor], inputs: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any
     ) -> Tensor | None:
-        if self._data.get(inputs.data_ptr()) != (inputs.numel(), inputs._version):
+        if self._data.get(inputs.data_ptr()) != (inputs.numel(), inputs._version) or not self._lines.pays(weight):
             return None
         own = self._lines.find(weight)
         shift = None if bias is None else self._lines.find(bias)

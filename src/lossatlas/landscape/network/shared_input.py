@@ -75,7 +75,7 @@ class _Linear(torch.autograd.Function):
 def _on_plane(inputs: Tensor, stacked: Tensor) -> Tensor | None:
     """``x Wᵀ`` of rows on a plane: the products with its base and directions, combined, ``-> (r, n, o)``."""
     lines = _LINES.get()
-    parts = None if lines is None else lines.find_all(stacked)
+    parts = lines.find_all(stacked) if lines is not None and lines.pays(stacked[0]) else None
     if lines is None or parts is None:
         return None
     products = parts.flatten(0, 1) @ inputs.T  # ((k + 1) o, n)
