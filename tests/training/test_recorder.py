@@ -169,7 +169,7 @@ def test_stored_and_read_back(tmp_path):
     recorder.save(tmp_path / "run")
     run = Trajectory.load(tmp_path / "run")
     assert torch.equal(run.weights, recorder.trajectory().weights)
-    assert run.settings == {"run": "one"}
+    assert run.settings == {"optimizer": "SGD", "momentum": 0.5, "nesterov": False, "run": "one"}
 
 
 # ------------------------------------------------------------------ thinning
