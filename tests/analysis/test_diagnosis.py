@@ -82,6 +82,16 @@ def test_scenario_c_fits_the_training_data_alone():
     assert any("Without test data" in note for note in alone.notes)
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_steps_far_too_long_that_do_not_diverge(seed):
+    """The loss leaps up, and wanders where the curvature is small: the start of the run tells why."""
+    data, test = scenarios.rings(300, seed + 20, 0.02), scenarios.rings(300, seed + 50, 0.02)
+    run = scenarios.train(scenarios.mlp(2, 16, 2, seed=seed), data, test, scenarios.sgd(30.0), 200)
+    found = diagnose(run.landscape, run.w, run.history)
+    assert found.kinds[0] == "learning rate too large"
+    assert found.finding("learning rate too large").number("η λ over its limit") > 5
+
+
 # ------------------------------------------------------------------ healthy
 @pytest.mark.parametrize(
     "make",
@@ -101,6 +111,15 @@ def test_healthy_runs_are_healthy(make):
     assert found.kinds == ("healthy",), str(found)
     assert found.healthy
     assert diagnose(run.landscape, run.w, test=run.test).healthy
+
+
+def test_a_minimum_of_high_loss_is_no_plateau():
+    """Noise that no line explains: the loss stays where it began, and is nowhere flat."""
+    g = generator("noisy line")
+    x = torch.randn(200, 3, generator=g).double()
+    y = 0.1 * x[:, :1] + torch.randn(200, 1, generator=g).double()
+    run = scenarios.train(nn.Linear(3, 1), (x, y), (x, y), scenarios.sgd(0.1), 300, F.mse_loss)
+    assert diagnose(run.landscape, run.w, run.history).healthy
 
 
 def test_the_learning_rate_of_adam_is_not_compared():

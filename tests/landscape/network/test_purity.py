@@ -97,8 +97,18 @@ class AlwaysDropping(nn.Module):
 
 def test_dropout_active_in_eval_is_refused() -> None:
     landscape = NetworkLandscape(AlwaysDropping(), F.cross_entropy, nets.vectors())
-    with pytest.raises(NonDeterministicLossError, match="expected the same loss twice"):
+    with pytest.raises(
+        NonDeterministicLossError, match=r"expected the same loss twice .* \(it calls dropout\): turn off"
+    ):
         landscape.value(nets.rows_of(landscape, 1))
+
+    class Noisy(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(F.dropout(x + torch.randn_like(x), 0.5, self.training)) + torch.empty(3).uniform_()
+
+    noisy = NetworkLandscape(Noisy(6, 3), F.cross_entropy, nets.vectors())
+    with pytest.raises(NonDeterministicLossError, match=r"\(it calls randn_like, uniform\)"):
+        noisy.value(nets.rows_of(noisy, 1))
 
 
 def test_augmented_data_are_refused_and_shuffled_ones_are_not() -> None:

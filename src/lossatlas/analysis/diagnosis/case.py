@@ -21,6 +21,8 @@ from lossatlas.landscape.contract import AffineRows, Landscape
 
 __all__ = ["Case", "Held"]
 
+# Curvature below this part of the largest is flat.
+_FLAT = 1e-3
 # Snapshots of a run at which the largest eigenvalue is computed.
 _ALONG, _TOLERANCE, _PRODUCTS = 5, 1e-2, 60
 # A loss above this part of the baseline is high, below that one low.
@@ -123,6 +125,20 @@ class Case:
             if bool(top.isfinite()):
                 found.append((int(run.steps[i]), float(top)))
         return tuple(found) or ((0, self.point.top),)
+
+    @property
+    def flat_part(self) -> float:
+        """Part of all directions with a curvature below a thousandth of the largest: nearly all of a plateau.
+
+        Where not all eigenvalues are known, the part of the parameters that belong to layers as flat as that. All where
+        there is no curvature at all.
+        """
+        point = self.point
+        if point.complete:
+            return float((point.eigenvalues.abs() <= _FLAT * point.largest).double().mean()) if point.largest else 1.0
+        most = max((layer.top for layer in self.layers), default=0.0)
+        flat = sum(layer.parameters for layer in self.layers if layer.top <= _FLAT * most)
+        return flat / self.landscape.dim
 
     @cached_property
     def gradients_at_start(self) -> tuple[float, ...]:

@@ -21,7 +21,7 @@ __all__ = ["exploding", "ill_conditioned", "learning_rate"]
 
 # A spectrum this wide slows gradient descent down by as many steps; a gradient that sees so much of it shows that.
 # Without a run to show it, a network's gradient must see far more: half-trained ones see a few hundred.
-_WIDE, _SEEN, _SEEN_ALONE, _LEFT = 1e3, 30.0, 1e3, 0.05
+_WIDE, _SEEN, _SEEN_ALONE, _LEFT = 1e3, 300.0, 1e3, 0.05
 # Near this part of the largest stable rate a loss that oscillates does so because of it.
 _NEAR = 0.8
 _WORSE, _STEEP = 10.0, 10.0
@@ -74,10 +74,9 @@ def _steady_growth(case: Case) -> bool:
 def learning_rate(case: Case) -> Finding | None:
     """η λ_max beyond stability where the run shows it, or a loss that zigzags without falling."""
     facts, rate = case.facts, case.learning_rate
-    swings = facts is not None and facts.oscillating
-    # A loss that oscillates sees another curvature at every turn: the largest of the later ones counts.
-    late = case.tops[len(case.tops) // 2 :] if swings else case.tops
-    step, top = max(late, key=lambda each: each[1])
+    swings = facts is not None and facts.restless
+    # A loss that goes up and down sees another curvature at every turn: the largest counts.
+    step, top = max(case.tops, key=lambda each: each[1])
     if not top > 0:
         return None
     largest = case.stability / top
@@ -98,7 +97,7 @@ def learning_rate(case: Case) -> Finding | None:
     else:
         ratio = rate / largest
         suffers = facts is None or swings or facts.diverged
-        if not suffers or not ratio > (_NEAR if swings else 1.0):
+        if not suffers or not ratio > (_NEAR if facts is not None and facts.oscillating else 1.0):
             return None
         evidence.insert(0, Evidence("learning rate", rate, limit=largest))
         evidence.insert(1, Evidence("η λ over its limit", ratio, limit=1.0))
@@ -163,7 +162,7 @@ def _suffers(case: Case, seen: float, left: float) -> bool:
     facts = case.facts
     if facts is not None and facts.diverged:
         return False
-    if facts is not None and facts.oscillating:
+    if facts is not None and facts.restless:
         top = max(top for _, top in case.tops)
         return facts.zigzag or (case.learning_rate is not None and case.learning_rate * top > _NEAR * case.stability)
     # Where the run still falls briskly, nothing is slow.

@@ -174,7 +174,7 @@ def _edge_of_stability(case: Case) -> list[str]:
     if case.learning_rate is None or not case.point.top > 0:
         return []
     ratio = case.learning_rate * case.point.top / case.stability
-    falls = case.facts is not None and not case.facts.diverged and not case.facts.oscillating
+    falls = case.facts is not None and not case.facts.diverged and not case.facts.restless
     if falls and ratio > 0.9:
         return [
             f"η λ_max is {ratio:.2f} of its limit while the loss falls: training at the edge of stability, which is "

@@ -14,7 +14,7 @@ from lossatlas.curvature.worst_loss import epsilon_sharpness
 __all__ = ["healthy", "overfit", "plateau", "vanishing"]
 
 _VANISHED, _LAYERS = 1e-3, 3
-_STILL, _UNLEARNED = 0.05, 0.8
+_STILL, _UNLEARNED, _FLAT_PART = 0.05, 0.8, 0.5
 _GAP = 0.2
 
 
@@ -60,12 +60,13 @@ def _first_over_last(sizes: tuple[float, ...]) -> float:
 def plateau(case: Case) -> Finding | None:
     """A high loss that neither gradient nor curvature nor run will change."""
     point, facts = case.point, case.facts
-    if facts is not None and (facts.diverged or facts.oscillating or (not facts.flat and facts.trend < 0.99)):
+    if facts is not None and (facts.diverged or facts.restless or (not facts.flat and facts.trend < 0.99)):
         return None
     bend = point.largest * point.size**2 / (2 * abs(point.loss)) if point.loss else math.nan
     still = point.elasticity < _STILL if point.loss else False
     # A network is compared with what it was before it learned; an energy, which has nothing like that, must be flat.
-    high = case.level >= _UNLEARNED if case.network or facts is not None else bend < _STILL
+    compared = case.network or facts is not None
+    high = case.level >= _UNLEARNED and case.flat_part >= _FLAT_PART if compared else bend < _STILL
     if not still or not high or trapped(case):
         return None
     sentence = (
@@ -75,6 +76,7 @@ def plateau(case: Case) -> Finding | None:
     evidence = (
         Evidence("elasticity", point.elasticity, limit=_STILL, note="|g| |w| / L"),
         Evidence("loss over baseline", case.level, limit=_UNLEARNED),
+        Evidence("flat part", case.flat_part, limit=_FLAT_PART, note="of the directions, or parameters in flat layers"),
         Evidence("curvature", bend, note="largest |λ| |w|² / 2L"),
         Evidence("gradient norm", point.gradient_norm),
     )

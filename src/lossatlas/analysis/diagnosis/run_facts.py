@@ -21,9 +21,9 @@ _DIVERGED = 10.0
 _SPIKE, _JUMP, _WINDOW, _BEFORE = 5.0, 1.5, 20, 3
 # Spikes so many steps apart belong together.
 _APART = 20
-_FLAT, _WILD, _FALLING, _HIGH = 0.01, 0.1, 0.95, 0.3
+_FLAT, _RESTLESS, _WILD, _FALLING, _HIGH, _WORSE = 0.01, 0.02, 0.1, 0.95, 0.3, 1.2
 # Of the last third, the part of the steps at which the loss turns. Independent noise turns at two thirds of them.
-_TURNS, _ZIGZAG = 0.4, 0.8
+_TURNS, _ZIGZAG = 0.3, 0.8
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,16 @@ class RunFacts:
         return self.trend >= _FALLING
 
     @property
+    def restless(self) -> bool:
+        """Whether the loss goes up and down without falling, at a level that is not low; or has ended up higher."""
+        stays = self.stuck and self.last > _HIGH * self.first
+        moves = self.amplitude >= _RESTLESS and self.turns >= _TURNS
+        return not self.diverged and moves and (stays or self.last > _WORSE * self.first)
+
+    @property
     def oscillating(self) -> bool:
-        """Whether the loss goes up and down wildly and does not fall, at a level that is not low."""
-        return (
-            not self.diverged
-            and self.stuck
-            and self.amplitude >= _WILD
-            and self.turns >= _TURNS
-            and self.last > _HIGH * self.first
-        )
+        """Whether it does so wildly, by 10 % or more."""
+        return self.restless and self.amplitude >= _WILD
 
     @property
     def zigzag(self) -> bool:

@@ -19,6 +19,7 @@ from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
+from lossatlas.landscape.network.noise import RandomCalls
 from lossatlas.landscape.network.one_type import widest_type
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
@@ -516,7 +517,10 @@ class NetworkLandscape:
         # Shuffled loaders change the order of summation, augmentation and dropout change the sum itself.
         tolerance = 200 * torch.finfo(self.dtype).eps
         if first[2] != second[2] or abs(a - b) > tolerance * max(abs(a), abs(b)):
+            with RandomCalls() as calls:
+                probe.with_numerics(Numerics()).sums(point, Slices(None, {}), gradient=False)
+            found = f" (it calls {', '.join(calls.names)})" if calls.names else ""
             raise NonDeterministicLossError(
-                f"expected the same loss twice for the same weights, got {a / first[2]:.9g} and {b / second[2]:.9g}: "
-                "turn off dropout that is active in eval mode, data augmentation and random sampling"
+                f"expected the same loss twice for the same weights, got {a / first[2]:.9g} and {b / second[2]:.9g}"
+                f"{found}: turn off dropout that is active in eval mode, data augmentation and random sampling"
             )
