@@ -16,12 +16,8 @@ from lossatlas.curvature.hessian import HessianOperator
 from lossatlas.curvature.index import IndexAgainstLoss, index_against_loss, semicircle_below
 from lossatlas.curvature.local_volume import LocalVolume, local_volume
 from lossatlas.curvature.measures import Measure, measure, measures
-<<<<<<< HEAD
-from lossatlas.curvature.operator import CurvatureOperator, ScaledOperator, SomeRows
-=======
 from lossatlas.curvature.noise_scale import GradientNoise, gradient_noise
-from lossatlas.curvature.operator import CurvatureOperator, ScaledOperator
->>>>>>> 1721bae (Diagnosis of steps too long that do not diverge, and of minima of high loss; the gradient noise scale)
+from lossatlas.curvature.operator import CurvatureOperator, ScaledOperator, SomeRows
 from lossatlas.curvature.sam_sharpness import SamSharpness, sam_sharpness
 from lossatlas.curvature.sampling import Sampled
 from lossatlas.curvature.scaling import weight_scale
@@ -41,12 +37,9 @@ __all__ = [
     "DiagonalEstimate",
     "Eigenpairs",
     "EpsilonSharpness",
-<<<<<<< HEAD
     "FisherOperator",
     "GaussNewtonOperator",
-=======
     "GradientNoise",
->>>>>>> 1721bae (Diagnosis of steps too long that do not diverge, and of minima of high loss; the gradient noise scale)
     "HessianCheck",
     "HessianOperator",
     "IndexAgainstLoss",
@@ -70,12 +63,9 @@ __all__ = [
     "eigenvalues",
     "epsilon_sharpness",
     "filter_directions",
-<<<<<<< HEAD
     "find_critical_points",
     "index_against_loss",
-=======
     "gradient_noise",
->>>>>>> 1721bae (Diagnosis of steps too long that do not diverge, and of minima of high loss; the gradient noise scale)
     "local_volume",
     "measure",
     "measures",
