@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from curved_networks import perceptron, points
@@ -57,5 +59,11 @@ def test_what_is_refused(network):
     landscape, w, *_ = network
     with pytest.raises(InputError, match="with data"):
         gradient_noise(landscapes.get("quadratic", dim=2), torch.zeros(2).double())
+    ones = torch.ones(9, 1).double()
+    summed = NetworkLandscape(
+        nn.Linear(1, 1).double(), partial(nn.functional.mse_loss, reduction="sum"), (ones, ones), reduction="sum"
+    )
+    with pytest.raises(InputError, match="got a sum"):
+        gradient_noise(summed, torch.ones(2).double(), small=2, large=4)
     with pytest.raises(InputError, match="small < large"):
         gradient_noise(landscape, w, small=8, large=8)

@@ -65,7 +65,7 @@ def gradient_noise(
     and a large one above it: both on one side tell little.
 
     Args:
-        landscape: one with data, over all of them.
+        landscape: one with data, over all of them, whose loss is their mean.
         w: the point, ``(d,)``.
         small: B_s.
         large: B_l.
@@ -77,7 +77,7 @@ def gradient_noise(
         The noise scale with its interval.
 
     Raises:
-        InputError: a landscape without data, not one point, or sizes that cannot be.
+        InputError: a landscape without data, or whose loss is a sum over them; not one point, or sizes that cannot be.
 
     Example:
         >>> from lossatlas.landscape import NetworkLandscape
@@ -101,6 +101,10 @@ def gradient_noise(
         )
     exact = landscape.to(dtype=torch.float64)
     point, stream = w.detach().double(), generator(seed, "noise batches", landscape.samples)
+    some = torch.arange(min(small, landscape.samples))
+    once, twice = (float(exact.on(batch).value(point)) for batch in (some, some.repeat(2)))
+    if abs(twice - once) > 1e-6 * abs(twice):
+        raise InputError("expected a loss that is a mean over the examples, got a sum: use reduction='mean'")
     squares = []
     for _ in range(pairs):
         pair = []

@@ -18,11 +18,14 @@ from lossatlas.analysis.diagnosis.records import Diagnosis, Evidence
 from lossatlas.analysis.diagnosis.run_facts import RunFacts, run_facts
 from lossatlas.core.errors import InputError
 from lossatlas.core.trajectory import Trajectory
+from lossatlas.curvature.noise_scale import gradient_noise
 from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
 
 __all__ = ["diagnose"]
 
 _PLAIN = ("SGD",)
+# Of fewer examples no noise scale is estimated; large batches for it.
+_EXAMPLES, _LARGE = 64, 256
 
 
 def diagnose(
@@ -97,7 +100,8 @@ def diagnose(
     told = {picture.name for finding in findings for picture in finding.pictures}
     pictures = tuple(picture for picture in layers_picture(case) if picture.name not in told)
     details = {"method": point.method, "data": point.data, "products": point.products, "seed": seed}
-    return Diagnosis(findings or (healthy(case),), _measurements(case), case.layers, tuple(notes), pictures, details)
+    measured = (*_measurements(case), *_noise(case))
+    return Diagnosis(findings or (healthy(case),), measured, case.layers, tuple(notes), pictures, details)
 
 
 # ---------------------------------------------------------------------- inside
@@ -181,6 +185,19 @@ def _edge_of_stability(case: Case) -> list[str]:
             "common with full batches and no fault."
         ]
     return []
+
+
+def _noise(case: Case) -> tuple[Evidence, ...]:
+    """The gradient noise scale, where there are enough examples that can be picked."""
+    count = case.landscape.samples
+    if count is None or count < _EXAMPLES or case.point.data.startswith("mini-batch"):
+        return ()
+    try:
+        found = gradient_noise(case.landscape, case.point.w, large=min(_LARGE, count), pairs=20, seed=case.seed)
+    except InputError:  # a loader that is read in its own order, or a sum over the examples
+        return ()
+    note = f"{found.low:.3g} to {found.high:.3g}; batches much larger than that gain little"
+    return (Evidence("gradient noise scale", found.scale, "examples", note=note),)
 
 
 def _measurements(case: Case) -> tuple[Evidence, ...]:
