@@ -44,7 +44,7 @@ class Quiet:
     def begin(self, piece: Piece, number: int, total: int) -> None:
         self.kind = piece.kind
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, piece: Piece, fraction: float, text: str) -> None:
         if self.kind == "atlas" and self.left is not None:
             self.left -= 1
             if self.left == 0:

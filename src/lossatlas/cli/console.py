@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -79,7 +80,9 @@ class StudyProgress:
 
     Example:
         >>> with StudyProgress() as progress:
-        ...     progress.update(0.5, "nothing has begun: ignored")
+        ...     progress.begin(Piece("ensemble", "fcp sgd", {}), 1, 1)
+        ...     progress.update(Piece("ensemble", "fcp sgd", {}), 0.5, "epoch 1/2")
+        [1/1] ensemble fcp sgd
     """
 
     def __init__(self) -> None:
@@ -94,10 +97,7 @@ class StudyProgress:
                 TextColumn("[dim]{task.fields[text]}"),
                 console=console,
             )
-        self._task: TaskID | None = None
-        self._label = ""
-        self._last = 0.0
-        self._start = 0.0
+        self._running: dict[str, _Running] = {}
 
     def __enter__(self) -> Self:
         if self._bars is not None:
@@ -112,28 +112,49 @@ class StudyProgress:
 
     def begin(self, piece: Piece, number: int, total: int) -> None:
         """Show a new piece."""
-        self._label = f"{piece.kind} {piece.label}"
-        self._start = self._last = time.monotonic()
+        now = time.monotonic()
+        label = f"{piece.kind} {piece.label}"
+        task = None
         if self._bars is not None:
-            self._task = self._bars.add_task("", total=1.0, number=f"{number}/{total}", label=self._label, text="")
+            task = self._bars.add_task("", total=1.0, number=f"{number}/{total}", label=label, text="")
         else:
-            console.print(f"[{number}/{total}] {self._label}", markup=False)
+            console.print(f"[{number}/{total}] {label}", markup=False)
+        self._running[piece.address] = _Running(label, now, now, task)
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, piece: Piece, fraction: float, text: str) -> None:
         """Move the bar, or print a line every ten seconds."""
+        running = self._running[piece.address]
         if self._bars is not None:
-            if self._task is not None:
-                self._bars.update(self._task, completed=fraction, text=text)
+            if running.task is not None:
+                self._bars.update(running.task, completed=fraction, text=text)
             return
         now = time.monotonic()
-        if self._label and now - self._last >= _LINE_EVERY:
-            self._last = now
-            left = (now - self._start) * (1 - fraction) / fraction if fraction > 0 else float("nan")
-            console.print(f"  {100 * fraction:.0f} %, {duration(left)} left: {text}", markup=False)
+        if now - running.last >= _LINE_EVERY:
+            running.last = now
+            left = (now - running.start) * (1 - fraction) / fraction if fraction > 0 else float("nan")
+            console.print(
+                f"  {self._named(running)}{100 * fraction:.0f} %, {duration(left)} left: {text}", markup=False
+            )
 
     def end(self, piece: Piece, seconds: float) -> None:
         """Mark the piece as stored."""
-        if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=1.0)
-            return
-        console.print(f"  done in {duration(seconds)}", markup=False)
+        running = self._running[piece.address]
+        if self._bars is not None and running.task is not None:
+            self._bars.update(running.task, completed=1.0)
+        else:
+            console.print(f"  {self._named(running)}done in {duration(seconds)}", markup=False)
+        del self._running[piece.address]
+
+    def _named(self, running: _Running) -> str:
+        """Lines say which piece they are about where several are computed at once."""
+        return f"{running.label}: " if len(self._running) > 1 else ""
+
+
+@dataclass
+class _Running:
+    """A piece on display."""
+
+    label: str
+    start: float
+    last: float
+    task: TaskID | None

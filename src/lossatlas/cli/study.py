@@ -34,9 +34,16 @@ def study() -> None:
 @click.argument("recipe")
 @click.option("--out", required=True, type=Folder(), help="Folder of the study.")
 @click.option("--dry-run", is_flag=True, help="List the pieces and what is already done; compute and write nothing.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that compute pieces at the same time.",
+)
 @_device
 @_set
-def run(recipe: str, out: Path, dry_run: bool, device: str, overrides: tuple[str, ...]) -> None:
+def run(recipe: str, *, out: Path, dry_run: bool, workers: int, device: str, overrides: tuple[str, ...]) -> None:
     """Run RECIPE (a name or a .toml file), continuing whatever --out already holds, and write its report."""
     task = Study(load_config(recipe, overrides), out, device)
     if dry_run:
@@ -44,7 +51,7 @@ def run(recipe: str, out: Path, dry_run: bool, device: str, overrides: tuple[str
         return
     start = time.monotonic()
     with StudyProgress() as progress:
-        task.run(progress, command=shlex.join(["lossatlas", *sys.argv[1:]]))
+        task.run(progress, command=shlex.join(["lossatlas", *sys.argv[1:]]), workers=workers)
     written = reports.write(task.results())
     console.print(f"finished in {duration(time.monotonic() - start)}; open the report:", markup=False)
     console.print(str(written), markup=False)

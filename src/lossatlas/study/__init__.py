@@ -25,8 +25,9 @@ from lossatlas.study.spectra import PointSpectrum, Spectra
 from lossatlas.study.spectra_store import load_spectra
 from lossatlas.study.spectrum import spectrum
 from lossatlas.study.store import Piece
-from lossatlas.study.study import Observer, PieceStatus, Study
+from lossatlas.study.study import PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
+from lossatlas.study.workers import Observer
 
 __all__ = [
     "Atlas",

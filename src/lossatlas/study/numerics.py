@@ -71,7 +71,7 @@ class StudyNumerics:
 
     @classmethod
     def measure(
-        cls, problems: dict[str, tuple[Problem, int]], device: str, known: StudyNumerics | None
+        cls, problems: dict[str, tuple[Problem, int]], device: str, known: StudyNumerics | None, workers: int = 1
     ) -> StudyNumerics:
         """Time the strategies of networks that have none yet.
 
@@ -79,9 +79,11 @@ class StudyNumerics:
             problems: network to problem and number of replicas.
             device: type of device.
             known: those measured before on the same device, kept as they are.
+            workers: processes that will share the cores.
         """
         kept = known.networks if known is not None and known.device == device else {}
-        threads = known.threads if kept and known is not None else torch.get_num_threads()
+        threads = known.threads if kept and known is not None else max(1, torch.get_num_threads() // workers)
+        torch.set_num_threads(threads)  # strategies are timed as they will run
         networks = dict(kept)
         for name, (problem, rows) in problems.items():
             if name not in networks:

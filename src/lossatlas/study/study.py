@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from lossatlas import optimize
-from lossatlas.core.errors import ConfigurationError, StorageError
+from lossatlas.core.errors import ConfigurationError, InputError, StorageError
 from lossatlas.core.files import write_atomic
 from lossatlas.core.hardware import describe_hardware, resolve_device
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
-from lossatlas.study.context import Context
+from lossatlas.study.context import Context, Update
 from lossatlas.study.examples import load_details, save_details
 from lossatlas.study.load import parse_config
 from lossatlas.study.made import make_problems
@@ -27,27 +28,12 @@ from lossatlas.study.results import Gathered, StudyResults
 from lossatlas.study.stages import Planning, list_pieces, stage_of
 from lossatlas.study.store import Piece, Store
 from lossatlas.study.versions import versions
+from lossatlas.study.workers import Compute, Observer, compute_in_processes
 
-__all__ = ["Observer", "PieceStatus", "Study"]
+__all__ = ["PieceStatus", "Study"]
 
 CONFIG_FILE = "study.toml"
 PROVENANCE_FILE = "provenance.json"
-
-
-class Observer(Protocol):
-    """Told what a running study does; progress displays implement it."""
-
-    def begin(self, piece: Piece, number: int, total: int) -> None:
-        """A piece is being computed."""
-        ...
-
-    def update(self, fraction: float, text: str) -> None:
-        """The piece is this far."""
-        ...
-
-    def end(self, piece: Piece, seconds: float) -> None:
-        """The piece is stored."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -117,19 +103,19 @@ class Study:
         stored = StudyNumerics.load(self.folder)
         return stored if stored is not None and stored.covers(set(self.config.networks), self.device.type) else None
 
-    def numerics(self) -> StudyNumerics:
-        """Those the study began with, or measured now."""
+    def numerics(self, workers: int = 1) -> StudyNumerics:
+        """Those the study began with, or measured now for processes that share the cores."""
         stored = self.stored_numerics()
         if stored is not None:
             return stored
         rows = {name: (self.problems[name], network.replicas) for name, network in self.config.networks.items()}
-        return StudyNumerics.measure(rows, self.device.type, StudyNumerics.load(self.folder))
+        return StudyNumerics.measure(rows, self.device.type, StudyNumerics.load(self.folder), workers)
 
     def pieces(self, numerics: StudyNumerics) -> list[Piece]:
         """All pieces, each after what it needs."""
         return list_pieces(Planning(self.config, self._details(), numerics))
 
-    def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0) -> None:
+    def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0, workers: int = 1) -> None:
         """Compute every piece that is missing.
 
         A piece is written once, whole; a run killed anywhere loses at most what happened since the last checkpoint of
@@ -139,33 +125,34 @@ class Study:
             observer: told about progress.
             command: how the user started it, for the methods section.
             checkpoint_seconds: least time between two checkpoints of a piece.
+            workers: processes that compute pieces at the same time. A study that begins with several gives each its
+                share of the threads; one that continues keeps the threads it has, and its results are the same bits.
 
         Raises:
+            InputError: no worker.
             StorageError: the folder cannot be written, is in use, or holds a study with another configuration.
         """
         # Whatever is refused is refused before the first file is written.
+        if workers < 1:
+            raise InputError(f"expected at least one worker, got {workers}: leave it out for one")
         self._check_folder()
         self._check_batches()
         with self.store.locked():
             self._claim()
             self.store.sweep()
-            numerics = self.numerics()
+            numerics = self.numerics(workers)
             numerics.save(self.folder)
             save_details(self.folder, self.config, self.problems)
-            torch.set_num_threads(numerics.threads)
-            fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
-            context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
             pieces = self.pieces(numerics)
-            for number, piece in enumerate(pieces, 1):
-                if self.store.has(piece):
-                    continue
-                observer.begin(piece, number, len(pieces))
-                start = time.monotonic()
-                result = stage_of(piece).compute(piece, context, observer.update)
-                seconds = time.monotonic() - start
-                self.store.save(piece, result, seconds)
-                self.store.discard_checkpoint(piece)
-                observer.end(piece, seconds)
+            if workers == 1:
+                compute = self._computing(numerics, checkpoint_seconds)
+                for number, piece in enumerate(pieces, 1):
+                    if not self.store.has(piece):
+                        observer.begin(piece, number, len(pieces))
+                        observer.end(piece, compute(piece, functools.partial(observer.update, piece)))
+            else:
+                make = functools.partial(_in_worker, self.folder, checkpoint_seconds)
+                compute_in_processes(pieces, self.store.has, make, observer, workers)
             self._write_provenance(command)
 
     def status(self) -> list[PieceStatus]:
@@ -205,6 +192,22 @@ class Study:
         )
 
     # ------------------------------------------------------------------ inside
+    def _computing(self, numerics: StudyNumerics, checkpoint_seconds: float) -> Compute:
+        """What computes a piece in this process and stores it."""
+        torch.set_num_threads(numerics.threads)
+        fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
+        context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
+
+        def compute(piece: Piece, update: Update) -> float:
+            start = time.monotonic()
+            result = stage_of(piece).compute(piece, context, update)
+            seconds = time.monotonic() - start
+            self.store.save(piece, result, seconds)
+            self.store.discard_checkpoint(piece)
+            return seconds
+
+        return compute
+
     def _details(self) -> dict[str, dict[str, Any]]:
         """What is said of data and models: of those at hand, or else as stored, so that reading needs no data."""
         stored = load_details(self.folder, self.config) if self._problems is None else None
@@ -278,3 +281,9 @@ class Study:
             "seed": self.config.seed,
             "seconds": seconds,
         }
+
+
+def _in_worker(folder: Path, checkpoint_seconds: float) -> Compute:
+    """Open the study that another process holds, to compute pieces of it."""
+    study = Study.open(folder)
+    return study._computing(study.numerics(), checkpoint_seconds)
