@@ -1,0 +1,1 @@
+"""Landscapes understood exactly: prediction beside simulation of the same system."""

@@ -1,0 +1,260 @@
+"""How often annealing ends in the right place, with intervals, beside the Fokker–Planck solution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from lossatlas.core.errors import InputError
+from lossatlas.theory.annealing.circle import circle_extrema
+from lossatlas.theory.annealing.contrastive import InfoNCE, NTXent
+from lossatlas.theory.annealing.descent import descend
+from lossatlas.theory.annealing.energies import AnyEnergy, SphereEnergy, SupportsAngles
+from lossatlas.theory.annealing.fokker_planck import evolve_density
+from lossatlas.theory.annealing.langevin import Method, anneal
+from lossatlas.theory.annealing.schedules import Beta, Schedule, as_schedule
+from lossatlas.theory.annealing.spheres import Spheres
+
+__all__ = ["Proportion", "SuccessCurve", "compare_schedules", "reaches", "success_curve"]
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share of independent walkers, with Wilson's interval.
+
+    Args:
+        count: successes.
+        walkers: trials.
+        confidence: of the interval.
+
+    Raises:
+        InputError: no walkers, more successes than walkers, or a confidence outside (0, 1).
+
+    Reference:
+        Wilson 1927, J. Am. Stat. Assoc. 22, 209.
+
+    Example:
+        >>> share = Proportion(0, 10)
+        >>> share.estimate, round(share.low, 3), round(share.high, 3)
+        (0.0, 0.0, 0.278)
+    """
+
+    count: int
+    walkers: int
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= self.walkers or self.walkers < 1 or not 0 < self.confidence < 1:
+            raise InputError(
+                f"expected 0 <= count <= walkers, walkers >= 1 and 0 < confidence < 1, got {self.count}, "
+                f"{self.walkers} and {self.confidence}: correct them"
+            )
+
+    @property
+    def estimate(self) -> float:
+        """Successes over walkers."""
+        return self.count / self.walkers
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+        return self._interval()[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self._interval()[1]
+
+    def z(self, expected: float) -> float:
+        """Distance from a probability in its own standard errors, (p̂ − p)/√(p(1−p)/w); 0/0 counts as 0."""
+        if not 0 <= expected <= 1:
+            raise InputError(f"expected a probability from 0 to 1, got {expected!r}: give one")
+        difference = self.estimate - expected
+        error = math.sqrt(expected * (1 - expected) / self.walkers)
+        if error == 0:
+            return 0.0 if difference == 0 else math.copysign(math.inf, difference)
+        return difference / error
+
+    def _interval(self) -> tuple[float, float]:
+        found = binomtest(self.count, self.walkers).proportion_ci(self.confidence, method="wilson")
+        return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True, eq=False)
+class SuccessCurve:
+    """Success probability against time under one schedule; made by :func:`success_curve`.
+
+    Args:
+        schedule: β(t) of the noise.
+        times: ``(m,)``, when the same walkers were counted.
+        proportions: one per time.
+        exact: one per time, from the Fokker–Planck equation; None where it is not known.
+    """
+
+    schedule: Schedule
+    times: tuple[float, ...]
+    proportions: tuple[Proportion, ...]
+    exact: tuple[float, ...] | None
+
+    @property
+    def z(self) -> tuple[float, ...] | None:
+        """Distance of each proportion from the exact one in standard errors."""
+        if self.exact is None:
+            return None
+        return tuple(share.z(p) for share, p in zip(self.proportions, self.exact, strict=True))
+
+
+def reaches(
+    energy: AnyEnergy, spheres: Spheres, optimum: float, *, tolerance: float = 1e-6, most: int = 5000
+) -> Callable[[Tensor], Tensor]:
+    """An observable: whether steepest descent from here ends at the optimum, which tells basins apart.
+
+    Args:
+        energy: a landscape or a function of one row.
+        spheres: the manifold.
+        optimum: energy of the global minimum.
+        tolerance: above it, in units of energy.
+        most: iterations of the descent.
+
+    Returns:
+        A function ``(w, n·d) -> (w,)`` of bool.
+
+    Raises:
+        InputError: an optimum that is not finite, or a tolerance not above 0.
+
+    Example:
+        >>> from lossatlas.theory.annealing import CircleToy
+        >>> reaches(CircleToy(), Spheres(2), -1.25)(torch.tensor([[0.6, 0.8], [-0.6, 0.8]]).double()).tolist()
+        [True, False]
+    """
+    if not math.isfinite(optimum) or not 0 < tolerance < math.inf:
+        raise InputError(f"expected a finite optimum and a tolerance above 0, got {optimum!r} and {tolerance!r}")
+
+    def observe(x: Tensor) -> Tensor:
+        found = descend(energy, spheres, spheres.retract(x), tolerance=1e-2 * math.sqrt(tolerance), most=most)
+        return found.energies <= optimum + tolerance
+
+    return observe
+
+
+def success_curve(
+    energy: AnyEnergy,
+    beta: Beta,
+    times: Sequence[float],
+    *,
+    step: float,
+    success: Callable[[Tensor], Tensor] | None = None,
+    walkers: int = 1000,
+    spheres: Spheres | None = None,
+    tau: Beta | None = None,
+    method: Method = "geodesic",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> SuccessCurve:
+    """Share of walkers from uniform places that are in the global basin at some times.
+
+    Args:
+        energy: a landscape or a function of one row.
+        beta: β(t) of the noise.
+        times: ascending, whole numbers of steps.
+        step: h.
+        success: ``(w, n·d) -> (w,)`` of bool. None: the global basin of an energy that knows it, or the optimum of a
+            contrastive loss at the temperature it was made with.
+        walkers: how many.
+        spheres: the manifold; None asks the energy.
+        tau: schedule of the inverse temperature of the loss, as in :func:`.anneal`.
+        method: how a step comes back to the spheres.
+        seed: of the run.
+        confidence: of the intervals.
+
+    Returns:
+        Proportions with intervals, and the exact probabilities on the circle.
+
+    Raises:
+        InputError: what :func:`.anneal` refuses, or an energy without a known success.
+
+    Example:
+        >>> from lossatlas.theory.annealing import CircleToy, Logarithmic
+        >>> curve = success_curve(CircleToy(), Logarithmic(0.5), [5.0, 10.0], step=0.05, walkers=400)
+        >>> max(abs(z) for z in curve.z) < 4
+        True
+    """
+    if len(times) == 0:
+        raise InputError("expected at least one time to count walkers at, got none: give times=[...]")
+    run = anneal(
+        energy,
+        beta,
+        time=float(times[-1]),
+        step=step,
+        walkers=walkers,
+        spheres=spheres,
+        tau=tau,
+        method=method,
+        seed=seed,
+        at=times,
+        observe=_success(energy) if success is None else success,
+    )
+    if run.observed.ndim != 2 or run.observed.dtype != torch.bool:
+        raise InputError(
+            f"expected success as a function (w, n*d) -> (w,) of bool, got {tuple(run.observed.shape[1:])} "
+            f"{run.observed.dtype}: compare with a threshold"
+        )
+    counts = run.observed.sum(1).tolist()
+    exact = None
+    if isinstance(energy, SupportsAngles) and success is None and tau is None and math.isfinite(float(run.betas[-1])):
+        exact = tuple(evolve_density(energy, beta, run.times.tolist()).success.tolist())
+    shares = tuple(Proportion(count, len(run.points), confidence) for count in counts)
+    return SuccessCurve(as_schedule(beta), tuple(run.times.tolist()), shares, exact)
+
+
+def compare_schedules(
+    energy: AnyEnergy, betas: Mapping[str, Beta], times: Sequence[float], *, step: float, **options: object
+) -> dict[str, SuccessCurve]:
+    """A :func:`success_curve` for each of several schedules, all from the same places with the same noise.
+
+    Args:
+        energy: a landscape or a function of one row.
+        betas: schedules by name.
+        times: ascending, whole numbers of steps.
+        step: h.
+        options: as for :func:`success_curve`.
+
+    Raises:
+        InputError: no schedules, or what :func:`success_curve` refuses.
+
+    Example:
+        >>> from lossatlas.theory.annealing import CircleToy, Logarithmic, Quench
+        >>> betas = {"slow": Logarithmic(0.5), "quench": Quench(60.0)}
+        >>> curves = compare_schedules(CircleToy(), betas, [20.0], step=0.02)
+        >>> curves["slow"].proportions[0].low > curves["quench"].proportions[0].high
+        True
+    """
+    if not betas:
+        raise InputError("expected at least one schedule, got none: give betas={'name': schedule}")
+    return {
+        name: success_curve(energy, beta, times, step=step, **options)  # type: ignore[arg-type]
+        for name, beta in betas.items()
+    }
+
+
+def _success(energy: AnyEnergy) -> Callable[[Tensor], Tensor]:
+    if isinstance(energy, SphereEnergy) and isinstance(energy, SupportsAngles):
+        extrema = circle_extrema(energy)
+        left, right = extrema.basin(extrema.deepest)
+
+        def inside(x: Tensor) -> Tensor:
+            past = torch.remainder(torch.atan2(x[:, 1], x[:, 0]) - left, 2 * math.pi)
+            return past < right - left
+
+        return inside
+    if isinstance(energy, InfoNCE | NTXent) and energy.optimum is not None:
+        return reaches(energy, energy.spheres, energy.optimum)
+    raise InputError(
+        "expected success=... beside an energy without a known optimum, got none: "
+        "use reaches(energy, spheres, optimum), or a function of the walkers that says which are right"
+    )
