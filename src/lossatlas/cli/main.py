@@ -19,6 +19,7 @@ _COMMANDS = {
     "spectrum": ("lossatlas.cli.spectrum", "spectrum", "Measure the curvature at points of a landscape."),
     "diagnose": ("lossatlas.cli.diagnose", "diagnose", "Find what is wrong at a point, with evidence and advice."),
     "align": ("lossatlas.cli.align", "align", "Reorder the hidden units of one network to match another."),
+    "theory": ("lossatlas.cli.theory", "theory", "Lay exact predictions over simulations of the same system."),
     "report": ("lossatlas.cli.report", "report", "Write the report of a study."),
     "list": ("lossatlas.cli.listing", "listing", "List problems, optimizers, landscapes or recipes."),
     "data": ("lossatlas.cli.data", "data", "Fetch data sets."),

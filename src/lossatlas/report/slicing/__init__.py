@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lossatlas.core.files import write_atomic
 from lossatlas.report.blocks import Section
-from lossatlas.report.matplotlib_backend import render_all
-from lossatlas.report.page import render_page
 from lossatlas.report.slicing import method, metrics, runs, summary, surface
 from lossatlas.report.surface_parts import quantity_of
+from lossatlas.report.write_page import write_page
 from lossatlas.study.slicing import Slicing
 
 __all__ = ["build_surface", "write_surface"]
@@ -43,15 +41,5 @@ def write_surface(found: Slicing, folder: str | Path) -> Path:
     Raises:
         StorageError: the folder cannot be written.
     """
-    target = Path(folder).expanduser().absolute()
-    sections = build_surface(found)
-    for section in sections:
-        for table in section.tables:
-            write_atomic(target / "tables" / f"{table.name}.csv", table.to_csv())
-        for figure in section.figures:
-            for suffix, content in render_all(figure, ("png", "svg")).items():
-                write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
-            write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
     subtitle = f"The landscape {found.name} on {summary.plane_words(found)}."
-    write_atomic(target / "report.html", render_page(f"{quantity_of(found.surface)} surface", subtitle, sections))
-    return target / "report.html"
+    return write_page(folder, f"{quantity_of(found.surface)} surface", subtitle, build_surface(found))

@@ -51,7 +51,8 @@ def _check_not_negative(name: str, value: float) -> None:
 class Schedule(ABC):
     """β as a function of time; a subclass says only :meth:`_value`.
 
-    Times are in the unit of dX = −∇E dt + √(2/β) dB. β has the unit of 1/energy. β = ∞ is pure descent; only :class:`Constant` and :class:`Quench` may ask for it.
+    Times are in the unit of dX = −∇E dt + √(2/β) dB. β has the unit of 1/energy. β = ∞ is pure descent;
+    only :class:`Constant` and :class:`Quench` may ask for it.
     """
 
     def __call__(self, t: float, /) -> float:
