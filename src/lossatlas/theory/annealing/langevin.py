@@ -21,7 +21,7 @@ from lossatlas.theory.annealing.energies import (
     SupportsTemperature,
     energy_on,
 )
-from lossatlas.theory.annealing.schedules import Beta, Schedule, check_schedule
+from lossatlas.theory.annealing.schedule import Beta, Schedule, check_schedule
 from lossatlas.theory.annealing.spheres import Spheres
 
 __all__ = ["AnnealingRun", "Method", "anneal"]
@@ -204,7 +204,11 @@ class _Walk:
                 # The buffer of the noise serves the slope as scratch first.
                 toy.angle_slope_(angle, slope, noise)
                 noise.normal_(generator=self._stream)
-                angle.add_(slope, alpha=-self._step).add_(noise, alpha=self._spread((k + 0.5) * self._step))
+                spread = self._spread((k + 0.5) * self._step)
+                angle.add_(slope, alpha=-self._step).add_(noise, alpha=spread)
+                if spread > math.pi:
+                    # After many turns in one step the next ones would be lost to rounding.
+                    angle.remainder_(2 * math.pi)
             done = mark
             torch.stack([angle.cos(), angle.sin()], dim=1, out=x)
             yield mark
