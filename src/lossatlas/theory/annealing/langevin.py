@@ -75,7 +75,8 @@ def anneal(
     r"""Let walkers follow dX = −∇E dt + √(2/β(t)) dB on the spheres while it gets colder.
 
     One step: v = Π_x(−h ∇E(x) + √(2h/β) ξ), then the great circle cos|v| x + sin|v| v/|v| (``"geodesic"``) or
-    (x + v)/|x + v| (``"projected"``). Both have an error of order h in distribution. β is taken in the middle of a
+    (x + v)/|x + v| (``"projected"``). Both have an error of order h in distribution; a projected step falls short of
+    the geodesic one, which on the circle acts like a β larger by the factor 1 + 2h/β. β is taken in the middle of a
     step, so that a schedule may start from 0.
 
     The two readings of temperature annealing: an energy at fixed τ with ``beta`` a schedule; or ``tau`` a schedule of
