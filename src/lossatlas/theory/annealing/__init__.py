@@ -13,15 +13,14 @@ from lossatlas.theory.annealing.fokker_planck import (
     spectral_gap,
 )
 from lossatlas.theory.annealing.langevin import AnnealingRun, anneal
+from lossatlas.theory.annealing.schedule import Constant, Schedule
 from lossatlas.theory.annealing.schedules import (
-    Constant,
     Exponential,
     Linear,
     Logarithmic,
     OnTemperature,
     Power,
     Quench,
-    Schedule,
     get_schedule,
     schedules,
 )

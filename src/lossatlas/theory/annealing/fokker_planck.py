@@ -14,7 +14,7 @@ from scipy.sparse import csc_array
 
 from lossatlas.core.errors import InputError, LossatlasError
 from lossatlas.theory.annealing.circle import Potential, circle_extrema, curvature_at, potential_of
-from lossatlas.theory.annealing.schedules import Beta, check_schedule
+from lossatlas.theory.annealing.schedule import Beta, check_schedule
 
 __all__ = ["CircleDensity", "evolve_density", "eyring_kramers_gap", "generator_matrix", "spectral_gap"]
 

@@ -21,7 +21,7 @@ from lossatlas.theory.annealing.energies import (
     SupportsTemperature,
     energy_on,
 )
-from lossatlas.theory.annealing.schedules import Beta, Schedule, check_schedule
+from lossatlas.theory.annealing.schedule import Beta, Schedule, check_schedule
 from lossatlas.theory.annealing.spheres import Spheres
 
 __all__ = ["AnnealingRun", "Method", "anneal"]
@@ -75,7 +75,8 @@ def anneal(
     r"""Let walkers follow dX = −∇E dt + √(2/β(t)) dB on the spheres while it gets colder.
 
     One step: v = Π_x(−h ∇E(x) + √(2h/β) ξ), then the great circle cos|v| x + sin|v| v/|v| (``"geodesic"``) or
-    (x + v)/|x + v| (``"projected"``). Both have an error of order h in distribution. β is taken in the middle of a
+    (x + v)/|x + v| (``"projected"``). Both have an error of order h in distribution; a projected step falls short of
+    the geodesic one, which on the circle acts like a β larger by the factor 1 + 2h/β. β is taken in the middle of a
     step, so that a schedule may start from 0.
 
     The two readings of temperature annealing: an energy at fixed τ with ``beta`` a schedule; or ``tau`` a schedule of
@@ -204,7 +205,11 @@ class _Walk:
                 # The buffer of the noise serves the slope as scratch first.
                 toy.angle_slope_(angle, slope, noise)
                 noise.normal_(generator=self._stream)
-                angle.add_(slope, alpha=-self._step).add_(noise, alpha=self._spread((k + 0.5) * self._step))
+                spread = self._spread((k + 0.5) * self._step)
+                angle.add_(slope, alpha=-self._step).add_(noise, alpha=spread)
+                if spread > math.pi:
+                    # After many turns in one step the next ones would be lost to rounding.
+                    angle.remainder_(2 * math.pi)
             done = mark
             torch.stack([angle.cos(), angle.sin()], dim=1, out=x)
             yield mark

@@ -1,108 +1,34 @@
-"""How cold at what time: inverse temperatures β(t), given directly or through the temperature."""
+"""How cold at what time: schedules by name, on β or, through :class:`OnTemperature`, on the temperature itself."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import numpy as np
-
-from lossatlas.core.errors import ConfigurationError, InputError
+from lossatlas.core.errors import ConfigurationError
 from lossatlas.core.options import check_options, option_names
 from lossatlas.core.registry import Registry
+from lossatlas.theory.annealing.schedule import Beta, Constant, Schedule, as_schedule, check_option, is_number
 
 __all__ = [
-    "Beta",
-    "Constant",
     "Exponential",
     "Linear",
     "Logarithmic",
     "OnTemperature",
     "Power",
     "Quench",
-    "Schedule",
-    "as_schedule",
-    "check_schedule",
     "get_schedule",
     "schedules",
 ]
 
 
-def _check(name: str, value: float, wanted: str, good: bool) -> None:
-    if not good:
-        raise InputError(f"expected {name} of an annealing schedule as {wanted}, got {value!r}: choose another value")
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _check_positive(name: str, value: float) -> None:
-    _check(name, value, "a finite number above 0", _number(value) and 0 < value < math.inf)
+    check_option(name, value, "a finite number above 0", is_number(value) and 0 < value < math.inf)
 
 
 def _check_not_negative(name: str, value: float) -> None:
-    _check(name, value, "a finite number of at least 0", _number(value) and 0 <= value < math.inf)
-
-
-class Schedule(ABC):
-    """β as a function of time; a subclass says only :meth:`_value`.
-
-    Times are in the unit of dX = −∇E dt + √(2/β) dB. β has the unit of 1/energy. β = ∞ is pure descent;
-    only :class:`Constant` and :class:`Quench` may ask for it.
-    """
-
-    def __call__(self, t: float, /) -> float:
-        """Return β(t) ≥ 0.
-
-        Raises:
-            InputError: a negative time, or β(t) that is negative, not a number, or overflows.
-        """
-        if not t >= 0:
-            raise InputError(f"expected a time of at least 0, got {t!r}: schedules start at t = 0")
-        try:
-            value = self._value(t)
-        except OverflowError:
-            value = math.inf
-        if not 0 <= value < math.inf:
-            what = "an overflow" if value == math.inf else f"{value:.6g}"
-            raise InputError(
-                f"expected a schedule with 0 <= beta < inf, got {what} at t = {t:g} from {self}: "
-                "lower its rate or stop earlier"
-            )
-        return value
-
-    @abstractmethod
-    def _value(self, t: float) -> float:
-        """β(t) before it is checked."""
-
-
-@dataclass(frozen=True)
-class Constant(Schedule):
-    """β(t) = β; inf is pure descent.
-
-    Raises:
-        InputError: β negative or zero.
-
-    Example:
-        >>> Constant(2.0)(1000.0)
-        2.0
-    """
-
-    beta: float
-
-    def __post_init__(self) -> None:
-        _check("beta", self.beta, "a number above 0", _number(self.beta) and self.beta > 0)
-
-    def __call__(self, t: float, /) -> float:
-        """Return β."""
-        return self.beta
-
-    def _value(self, t: float) -> float:
-        return self.beta
+    check_option(name, value, "a finite number of at least 0", is_number(value) and 0 <= value < math.inf)
 
 
 @dataclass(frozen=True)
@@ -170,7 +96,7 @@ class Linear(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("rate", self.rate, "a finite number", _number(self.rate) and math.isfinite(self.rate))
+        check_option("rate", self.rate, "a finite number", is_number(self.rate) and math.isfinite(self.rate))
         _check_not_negative("start", self.start)
 
     def _value(self, t: float) -> float:
@@ -195,7 +121,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         _check_positive("start", self.start)
-        _check("rate", self.rate, "a finite number", _number(self.rate) and math.isfinite(self.rate))
+        check_option("rate", self.rate, "a finite number", is_number(self.rate) and math.isfinite(self.rate))
 
     def _value(self, t: float) -> float:
         return self.start * math.exp(self.rate * t)
@@ -219,7 +145,7 @@ class Quench(Schedule):
     at: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("final", self.final, "a number above 0", _number(self.final) and self.final > 0)
+        check_option("final", self.final, "a number above 0", is_number(self.final) and self.final > 0)
         _check_positive("before", self.before)
         _check_not_negative("at", self.at)
 
@@ -259,9 +185,6 @@ class OnTemperature(Schedule):
         return 1 / value if value > 0 else math.inf
 
 
-Beta: TypeAlias = "float | Schedule | Callable[[float], float]"
-"""What is taken for β(t): a number, a schedule, or any function of the time."""
-
 schedules: Registry[Callable[..., Schedule]] = Registry("annealing schedule")
 """Annealing schedules by name."""
 
@@ -271,33 +194,6 @@ schedules.add("power", Power, "scale (1 + t)^exponent")
 schedules.add("linear", Linear, "start + rate t")
 schedules.add("exponential", Exponential, "start exp(rate t)")
 schedules.add("quench", Quench, "a jump to the final value")
-
-
-@dataclass(frozen=True)
-class _Custom(Schedule):
-    function: Callable[[float], float]
-
-    def _value(self, t: float) -> float:
-        return float(self.function(t))
-
-
-def as_schedule(beta: Beta) -> Schedule:
-    """Turn a number or a function of the time into a schedule.
-
-    Raises:
-        InputError: neither of these, or a number not above 0.
-
-    Example:
-        >>> as_schedule(2.0), as_schedule(lambda t: 1 + t**2)(3.0)
-        (Constant(beta=2.0), 10.0)
-    """
-    if isinstance(beta, Schedule):
-        return beta
-    if _number(beta):
-        return Constant(float(beta))  # type: ignore[arg-type]
-    if callable(beta):
-        return _Custom(beta)
-    raise InputError(f"expected beta as a number, a schedule or a function of t, got {type(beta).__name__}: give one")
 
 
 def get_schedule(name: str, **options: object) -> Schedule:
@@ -320,26 +216,3 @@ def get_schedule(name: str, **options: object) -> Schedule:
         raise ConfigurationError(
             f"expected options {', '.join(valid)} for the annealing schedule '{name}', got {options}: {error}"
         ) from error
-
-
-def check_schedule(beta: Beta, first: float, last: float) -> Schedule:
-    """Refuse, before any work is done, a schedule that fails somewhere between two times.
-
-    Returns:
-        The schedule, which was asked for β at 65 times.
-
-    Raises:
-        InputError: a negative or overflowing β, or one of zero after the first time.
-
-    Example:
-        >>> check_schedule(Linear(0.1), 0.5, 10.0)
-        Linear(rate=0.1, start=0.0)
-    """
-    schedule = as_schedule(beta)
-    for t in np.linspace(first, last, 65).tolist():
-        if schedule(t) == 0 and t > 0:
-            raise InputError(
-                f"expected beta above 0 while walkers move, got 0 at t = {t:g} from {schedule}: "
-                "the noise would be infinite; start above 0"
-            )
-    return schedule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -160,7 +161,7 @@ class Spheres:
     ) -> Tensor:
         """Draw points uniformly, ``-> (walkers, n·d)``: normal vectors divided by their lengths.
 
-        The draw is made on the CPU, so that a seed means the same points on every device.
+        The draw is made on the CPU, and walker i of a seed is the same whatever their number and device.
 
         Raises:
             InputError: fewer than one walker.
@@ -171,8 +172,9 @@ class Spheres:
         """
         if isinstance(walkers, bool) or not isinstance(walkers, int) or walkers < 1:
             raise InputError(f"expected walkers as an integer of at least 1, got {walkers!r}: give their number")
-        stream = torch.Generator().manual_seed(derive_seed(seed, "uniform on spheres"))
-        x = torch.randn(walkers, self.size, dtype=torch.float64, generator=stream)
+        # Not torch.randn, whose first numbers depend on how many are asked for: walker i must not depend on the others.
+        stream = np.random.default_rng(derive_seed(seed, "uniform on spheres"))
+        x = torch.from_numpy(stream.standard_normal((walkers, self.size)))
         return self.retract(x).to(dtype=dtype, device=device)
 
     # ------------------------------------------------------------------ in place, unchecked: what loops use

@@ -17,7 +17,7 @@ from lossatlas.theory.annealing.descent import descend
 from lossatlas.theory.annealing.energies import AnyEnergy, SphereEnergy, SupportsAngles
 from lossatlas.theory.annealing.fokker_planck import evolve_density
 from lossatlas.theory.annealing.langevin import Method, anneal
-from lossatlas.theory.annealing.schedules import Beta, Schedule, as_schedule
+from lossatlas.theory.annealing.schedule import Beta, Schedule, as_schedule
 from lossatlas.theory.annealing.spheres import Spheres
 
 __all__ = ["Proportion", "SuccessCurve", "compare_schedules", "reaches", "success_curve"]
