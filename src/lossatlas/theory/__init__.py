@@ -1,0 +1,1 @@
+"""Theory: landscapes that are understood exactly, beside runs of the same systems."""
