@@ -20,9 +20,6 @@ __all__ = ["Beginning", "NetworkBeside", "network_beside_modes"]
 Beginning: TypeAlias = Literal["aligned", "random"]
 """How networks start: balanced in the target's singular vectors, or with independent Gaussian weights."""
 
-# A mode that is negative where the prediction begins has none; it begins at this part of its target instead.
-_LEAST = 1e-6
-
 
 @dataclass(frozen=True)
 class NetworkBeside:
@@ -30,7 +27,8 @@ class NetworkBeside:
 
     Args:
         run: the networks.
-        predicted: ``(T, R, r)``, paths of the one-mode equation; NaN before they begin.
+        predicted: ``(T, R, r)``, paths of the one-mode equation; NaN before they begin, and for a replica whose mode is
+            not positive there: it has to cross zero first, where this equation does not lead.
         flow: ``(T, r)``, gradient flow of single modes from the mean strength there; NaN before.
         begins: ``(r,)``, moments at which the predictions of the modes begin; -1 where a mode never grew so far.
         negative: ``(r,)``, replicas whose mode was not positive there.
@@ -46,14 +44,19 @@ class NetworkBeside:
 
     @property
     def difference(self) -> Tensor:
-        """``(T, r)``, mean strength in the networks less that of the equation; NaN before it begins."""
-        return self.run.strengths.mean(1) - self.predicted.mean(1)
+        """``(T, r)``, mean strength of the networks that have a prediction less that of these; NaN before it begins."""
+        return self._pairs().nanmean(1)
 
     @property
     def standard_error(self) -> Tensor:
-        """``(T, r)``, of the difference, the two sets of runs taken as independent."""
-        replicas = self.predicted.shape[1]
-        return ((self.run.strengths.var(1) + self.predicted.var(1)) / replicas).sqrt()
+        """``(T, r)``, of the difference."""
+        pairs = self._pairs()
+        count = (~pairs.isnan()).sum(1)
+        variance = (pairs - pairs.nanmean(1, keepdim=True)).square().nansum(1) / (count - 1)
+        return (variance / count).sqrt()
+
+    def _pairs(self) -> Tensor:
+        return self.run.strengths - self.predicted
 
 
 def network_beside_modes(
@@ -72,9 +75,13 @@ def network_beside_modes(
 
     Aligned networks and predictions begin together. Networks with random weights are not aligned at first: the
     prediction of a mode begins when its mean strength first exceeds ``grown`` of the target, each path from a replica's
-    own strength. Paths take Euler-Maruyama steps of η in w, which have the mean and variance of SGD in a diagonal
-    network; what remains is what modes do to each other (:func:`~lossatlas.theory.linear.cross_mode_drift`), the
-    weights' imbalance, and the tails of a mini-batch's gradient.
+    own strength. In narrow layers the hidden directions of random networks' modes overlap, and part while they grow:
+    such modes come later than predicted, less so in wide layers. Beyond two layers the equation asks for small weights
+    in all of them.
+
+    Paths take Euler-Maruyama steps of η in w, which have the mean and variance of SGD in a diagonal network; what
+    remains is what modes do to each other (:func:`~lossatlas.theory.linear.cross_mode_drift`), the weights'
+    imbalance, and the tails of a mini-batch's gradient.
 
     Args:
         task: target, network, step length, batch and noise.
@@ -124,13 +131,13 @@ def network_beside_modes(
         own = run.strengths[first, :, mode]
         negative[mode] = int((own <= 0).sum())
         left = (len(run.time) - 1 - first) * every
-        begin = own if task.depth == 1 else own.clamp(min=_LEAST * goal)
-        predicted[first, :, mode] = begin
+        has = torch.ones_like(own, dtype=torch.bool) if task.depth == 1 else own > 0
+        predicted[first, has, mode] = own[has]
         flow[first:, mode] = mode_flow(task.depth, goal, float(means[first]), run.time[first:] - run.time[first])
-        if left:
+        if left and bool(has.any()):
             paths = integrate(
-                equation, begin, time=left * task.rate, steps=left, method="euler-maruyama", every=every,
+                equation, own[has], time=left * task.rate, steps=left, method="euler-maruyama", every=every,
                 seed=seed + mode + 1,
             )  # fmt: skip
-            predicted[first:, :, mode] = paths.s
+            predicted[first:, has, mode] = paths.s
     return NetworkBeside(run, predicted, flow, begins, negative, start)

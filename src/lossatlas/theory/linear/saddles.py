@@ -109,12 +109,12 @@ class Plateau:
 
     @property
     def index(self) -> int:
-        """Negative eigenvalues of the Hessian at the point."""
-        return int(self.classification.index)
+        """Negative eigenvalues of the Hessian at the point; none where all vanish."""
+        return 0 if self.classification.kinds == ("plateau",) else int(self.classification.index)
 
 
 def plateaus(
-    task: LinearTask, flow: MatrixFlow, *, gradient: float = 1e-7, zero: float = 1e-5, fraction: float = 0.5
+    task: LinearTask, flow: MatrixFlow, *, gradient: float = 1e-12, zero: float = 1e-5, fraction: float = 0.5
 ) -> tuple[Plateau, ...]:
     """Find the plateaus of gradient flow, and what critical points it visits there.
 
@@ -125,9 +125,10 @@ def plateaus(
     Args:
         task: target and network.
         flow: of this task, at moments close enough to show its plateaus.
-        gradient: tolerance of |g|: below it the search ends and a point counts as critical.
-        zero: tolerance of eigenvalues, relative to the largest. At a distance ρ from a saddle of a deep network they
-            are off by ρ^(L−2), and the search ends where |g| is small, which is early where L > 2.
+        gradient: tolerance of |g| at which the search ends. At a distance ρ from a saddle of L > 2 matrices |g| is of
+            order ρ^(L−1) and eigenvalues are off by ρ^(L−2): a point with |g| of 1e-12 has them to 1e-6.
+        zero: tolerance of eigenvalues, relative to the largest; all vanish where none exceeds that part of the
+            curvature of the strongest mode at its target, L s*^(2−2/L).
         fraction: part of its target at which a mode counts as learned.
 
     Returns:
@@ -148,6 +149,8 @@ def plateaus(
     above(gradient, "gradient", 0, "below it a point counts as critical")
     part = above(fraction, "fraction", 0, "half is the usual one")
     landscape = DeepLinearLoss(task)
+    flat = above(zero, "zero", 0, "eigenvalues within it count as zero")
+    flat *= task.depth * float(task.targets[0]) ** (2 - 2 / task.depth)
     if flow.x.ndim != 2 or flow.x.shape[1] != landscape.dim:
         raise InputError(
             f"expected a flow of {landscape.dim} weights, got {tuple(flow.x.shape)}: pass matrix_flow of the same task"
@@ -170,7 +173,7 @@ def plateaus(
                 point=search.x,
                 distance=float((search.x - x).norm()),
                 converged=bool(search.converged),
-                classification=classify(landscape, search.x, gradient=10 * gradient, zero=zero),
+                classification=classify(landscape, search.x, gradient=10 * gradient, zero=zero, flat=flat),
                 predicted_index=saddle_index(task, learned),
             )
         )

@@ -98,7 +98,7 @@ class ModeSDE:
         return math.sqrt(self.temperature) * size
 
     def diffusion_slope(self, x: Tensor, coordinate: Coordinate = "w") -> Tensor:
-        """The product g ∂g/∂x for the diffusion g at ``x``, of its shape: the term of Milstein, twice that of Stratonovich.
+        """The product g ∂g/∂x for the diffusion g at ``x``, of its shape; half of it turns Itô into Stratonovich.
 
         Raises:
             InputError: another coordinate.

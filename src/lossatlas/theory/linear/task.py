@@ -57,8 +57,9 @@ class LinearTask:
     def __post_init__(self) -> None:
         matrix = torch.as_tensor(self.target, dtype=torch.float64).detach().cpu().clone()
         if matrix.ndim != 2 or not matrix.numel() or not bool(matrix.isfinite().all()) or not bool(matrix.any()):
+            found = "zero or not finite" if matrix.ndim == 2 and matrix.numel() else f"shape {tuple(matrix.shape)}"
             raise InputError(
-                f"expected target as a finite matrix (outputs, inputs) that is not zero, got {self.target}: "
+                f"expected target as a finite matrix (outputs, inputs) that is not zero, got {found}: "
                 "give the map to be learned, such as torch.diag(strengths)"
             )
         whole(self.depth, "depth", 1, "a network has at least one matrix")
