@@ -49,7 +49,7 @@ def test_replicas_are_independent_and_begin_where_they_are_told() -> None:
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_network_of_one_mode_is_the_equation(depth: int) -> None:
     task = diagonal(1.5, depth=depth, width=1, rate=0.01, batch=8, noise=0.3)
-    found = network_beside_modes(task, strength=0.05, steps=600, replicas=2000, every=60)
+    found = network_beside_modes(task, strength=0.05, steps=500, replicas=1000, every=50)
     z = found.difference[1:] / found.standard_error[1:]
     assert float(z.abs().max()) < 4
     ours, theirs = found.run.strengths.std(1)[1:, 0], found.predicted.std(1)[1:, 0]
@@ -59,7 +59,7 @@ def test_a_network_of_one_mode_is_the_equation(depth: int) -> None:
 @pytest.mark.parametrize("depth", [2, 3])
 def test_aligned_networks_follow_their_modes(depth: int) -> None:
     task = diagonal(3.0, 2.0, 1.0, depth=depth, width=4, rate=0.01, batch=16, noise=0.2)
-    found = network_beside_modes(task, strength=0.02, steps=800, replicas=200, every=40)
+    found = network_beside_modes(task, strength=0.02, steps=600, replicas=100, every=10)
     assert found.begins.tolist() == [0, 0, 0]
     assert float(found.difference.abs().max()) < 0.05
     # Steps of 0.01 lag behind the flow where a mode is learned.
@@ -74,7 +74,7 @@ def test_random_networks_join_their_modes_the_better_the_wider() -> None:
     late = []
     for width in (4, 64):
         task = diagonal(3.0, 2.0, 1.0, depth=2, width=width, rate=0.01, batch=16, noise=0.2)
-        found = network_beside_modes(task, start="random", scale=0.05, steps=900, replicas=100, every=10)
+        found = network_beside_modes(task, start="random", scale=0.05, steps=900, replicas=60, every=10)
         assert bool((found.begins > 0).all())
         assert bool(found.predicted[0].isnan().all())
         assert bool((found.difference[-1].abs() < 4 * found.standard_error[-1] + 0.002).all())

@@ -43,7 +43,7 @@ def test_the_index_of_every_saddle_is_the_formulas(depth: int, width: int) -> No
 @pytest.mark.parametrize(("depth", "start"), [(2, 1e-4), (3, 1e-3), (4, 3e-3)])
 def test_flow_goes_from_saddle_to_saddle(depth: int, start: float) -> None:
     task = LinearTask(torch.diag(torch.tensor([3.0, 2.0, 1.0])), depth=depth, width=4)
-    flow = matrix_flow(task, aligned_weights(task, start), torch.linspace(0, 12, 500, dtype=torch.float64))
+    flow = matrix_flow(task, aligned_weights(task, start), torch.linspace(0, 12, 300, dtype=torch.float64))
     found = plateaus(task, flow)
     assert [p.learned for p in found] == [(), (0,), (0, 1)]
     assert all(p.converged for p in found)

@@ -85,10 +85,10 @@ def test_without_label_noise_all_mass_ends_at_the_target(depth: int) -> None:
     law = stationary_law(sde)
     assert law.point_mass
     assert (law.mean, law.variance, boltzmann_variance(sde)) == (1.5, 0.0, 0.0)
-    paths = integrate(sde, 0.3, time=40.0, steps=4000, paths=20, every=4000)
+    paths = integrate(sde, 0.3, time=30.0, steps=1500, paths=20, every=1500)
     assert float((paths.s[-1] - 1.5).abs().max()) < 1e-12
     task = LinearTask(torch.diag(torch.tensor([1.5, 1.0])), depth=depth, width=3, rate=0.02, batch=4)
-    run = train_network(task, aligned_weights(task, 0.3), steps=3000, replicas=20, every=3000)
+    run = train_network(task, aligned_weights(task, 0.3), steps=2500, replicas=10, every=2500)
     assert float((run.strengths[-1] - task.targets).abs().max()) < 1e-12
     assert float(run.loss[-1].max()) < 1e-24
 

@@ -46,7 +46,7 @@ def join(weights: Weights) -> Tensor:
 def split(x: Tensor, shapes: tuple[tuple[int, int], ...]) -> Weights:
     """Rows ``(*b, d)`` as matrices; the inverse of :func:`join`."""
     parts = torch.split(x, [after * before for after, before in shapes], -1)
-    return tuple(part.unflatten(-1, shape) for part, shape in zip(parts, shapes, strict=True))
+    return tuple(part.reshape(*x.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True))
 
 
 def matrix_flow(task: LinearTask, weights: Weights, time: Tensor, *, tolerance: float = 1e-10) -> MatrixFlow:

@@ -156,6 +156,6 @@ def _edges(sde: ModeSDE) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], 
     if sde.depth > 1:
         towards_zero = goal / 2 * _GROWTH ** -np.arange(0.0, 2500.0)
         below = np.concatenate([below[below > goal / 2], towards_zero])
-        below = below[below > 1e-200]
+        below = below[below > 1e-140]  # its powers down to s^(-2) are still numbers
     below = np.sort(below)
     return np.concatenate([below, goal + distance]), len(below)
