@@ -62,6 +62,9 @@ def convergence_orders(
     An error of order p is C h^p: the slope of its logarithm against log h. Steps are halved ``levels - 1`` times; the
     reference is Milstein's method with steps 16 times shorter than the shortest of these, on the same Brownian paths.
 
+    Euler-Maruyama is of strong order ½ in the limit of short steps. In s that is seen at once; in w noise is nearly
+    additive, the error of order 1 is the larger one, and slopes of 0.6 to 0.7 are measured at default steps.
+
     Args:
         sde: the equation; errors are seen best with ε = η/B of about 0.1.
         start: strength s₀.

@@ -23,7 +23,7 @@ def cross_mode_drift(task: LinearTask, strengths: Tensor | float) -> Tensor:
 
     A step of SGD changes the product by W₂ ΔW₁ + ΔW₂ W₁ + ΔW₂ ΔW₁. The last term is η² G Wᵀ G, and entries (α, β) and
     (β, α) of the gradient's noise have the covariance δ_α δ_β / B. It is per unit of t = η · steps, at aligned and
-    balanced weights; as entries between modes spread, they change the drift by as much again.
+    balanced weights; away from these, entries of the product between modes add terms of the same order in η/B.
 
     Args:
         task: target, rate and batch, of depth 2.
