@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.annealing import ANNEALING
 from benchmarks.curvature import CURVATURE
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
@@ -228,7 +229,7 @@ def main() -> None:
     parser.add_argument("--out", default="benchmarks/out", help="folder for the picture and table of path finders")
     options = parser.parse_args()
     if options.only != "paths":
-        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE])
+        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE, *ANNEALING])
     if options.only not in ("speed", "curvature"):
         sys.stdout.write("path finders: height against gradients\n")
         write_path_finders(Path(options.out))

@@ -32,6 +32,7 @@ __all__ = [
     "slices",
     "study",
     "symmetry",
+    "theory",
     "training",
 ]
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         slices,
         study,
         symmetry,
+        theory,
         training,
     )
     from lossatlas.core.ensemble import Ensemble

@@ -24,12 +24,13 @@ from lossatlas.slices import Surface
 __all__ = ["plot"]
 
 
-def plot(result: Ensemble | Path | BarrierTree | Surface | Sequence[Path]) -> Figure:
+def plot(result: Ensemble | Path | BarrierTree | Surface | Figure | Sequence[Path]) -> Figure:
     """Draw a result.
 
     Args:
         result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked),
-            several paths in one panel, a barrier tree (its disconnectivity graph), or a surface.
+            several paths in one panel, a barrier tree (its disconnectivity graph), or a surface. A figure is returned as
+            it is.
 
     Returns:
         A figure: it shows itself in a notebook, ``.interactive()`` is the Plotly figure, ``.save(path)`` writes
@@ -45,6 +46,8 @@ def plot(result: Ensemble | Path | BarrierTree | Surface | Sequence[Path]) -> Fi
         >>> [entry.label for entry in plot(path).legend]
         ['higher end', 'barrier 2.0', 'linear', 'highest point']
     """
+    if isinstance(result, Figure):
+        return result
     if isinstance(result, Ensemble):
         return _ensemble(result)
     if isinstance(result, Path):
