@@ -29,8 +29,8 @@ def plot(result: Ensemble | Path | BarrierTree | Surface | Figure | Sequence[Pat
 
     Args:
         result: an ensemble (its loss curves, chosen points marked), a path (the loss along it, its barrier marked),
-            several paths in one panel, a barrier tree (its disconnectivity graph), or a surface. A figure is returned as
-            it is.
+            several paths in one panel, a barrier tree (its disconnectivity graph), or a surface. A figure is
+            returned as it is.
 
     Returns:
         A figure: it shows itself in a notebook, ``.interactive()`` is the Plotly figure, ``.save(path)`` writes
