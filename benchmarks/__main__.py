@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.committee import COMMITTEE
 from benchmarks.curvature import CURVATURE
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
@@ -214,6 +215,7 @@ BENCHMARKS: list[Callable[[], Result]] = [
     lambda: surface_against_loop("fcp", loader=False),
     lambda: surface_against_loop("lenet"),
     lambda: surface_against_loop("lenet", loader=False),
+    *COMMITTEE,
 ]
 
 
