@@ -78,6 +78,21 @@ def test_equal_correlations_of_one_half_share_the_first_place(n):
     assert float(orthant_probability(covariance)) == pytest.approx(1 / (n + 1), abs=1e-12)
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-8, 1e-5, 1e-2])
+def test_orthants_of_dependent_variables(apart):
+    """The fourth variable is the sum of two others, almost: it is positive when they are."""
+    rows = torch.randn(3, 4, dtype=torch.float64, generator=generator(2, "test dependent"))
+    rows[:, 3] = 0
+    last = rows[0] + rows[1] + apart * torch.tensor([0, 0, 0, 1.0], dtype=torch.float64)
+    four = torch.cat([rows, last[None]])
+    expected = float(orthant_probability(rows @ rows.T))
+    found = float(orthant_probability(four @ four.T))
+    if apart == 0:
+        assert found == pytest.approx(expected, abs=1e-10)
+    else:
+        assert -1e-10 < expected - found < apart
+
+
 def test_orthants_do_not_depend_on_order_or_scale():
     omega = _omega(4)
     scale = torch.tensor([1e-3, 1.0, 7.0, 1e4], dtype=torch.float64)

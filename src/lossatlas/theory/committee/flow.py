@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossatlas.theory.committee.activation import Activation
 
-__all__ = ["Tangent", "flow_matrices", "flow_rates", "population_loss"]
+__all__ = ["Tangent", "flow_matrices", "flow_rates", "population_loss", "signed_weights"]
 
 
 def _lengths(q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,11 +63,36 @@ def flow_matrices(q: Tensor, r: Tensor, p: Tensor, g: Activation) -> tuple[Tenso
         tensor([[0.5000, 0.2500],
                 [0.2500, 0.5000]], dtype=torch.float64)
     """
-    a, t = _lengths(q, p)
-    inner, among = g.slopes(a[..., :, None], a[..., None, :], q)
-    outer, across = g.slopes(a[..., :, None], t[..., None, :], r)
-    own = g.own(a)[1] + 2 * (_without_diagonal(inner).sum(-1) - outer.sum(-1))
-    return _without_diagonal(among) + torch.diag_embed(own), across
+    k = r.shape[-2]
+    both = signed_weights(torch.cat([q, r], -1), p.diagonal(), g)
+    return both[..., :k], -both[..., k:]
+
+
+def signed_weights(overlaps: Tensor, teachers: Tensor, g: Activation) -> Tensor:
+    """The gradient's weights [A, −B] on the rows of student and teacher, ∇_U L = [A, −B] [U; T].
+
+    Args:
+        overlaps: [Q, R], ``(*b, K, K+M)``.
+        teachers: squared lengths of the teachers, ``(M,)``.
+        g: the activation.
+
+    Returns:
+        ``(*b, K, K+M)``.
+
+    Example:
+        >>> from lossatlas.theory.committee import ReLU
+        >>> signed_weights(torch.ones(1, 2), torch.ones(1), ReLU())
+        tensor([[ 0.5000, -0.5000]])
+    """
+    a = overlaps.diagonal(dim1=-2, dim2=-1)
+    k, m = a.shape[-1], len(teachers)
+    lengths = torch.cat([a, teachers.expand(*a.shape[:-1], m)], -1)
+    own, among = g.slopes(a[..., :, None], lengths[..., None, :], overlaps)
+    signs = torch.cat([a.new_ones(k), -a.new_ones(m)])
+    weights = among * signs
+    apart = own @ signs - own.diagonal(dim1=-2, dim2=-1)
+    weights.diagonal(dim1=-2, dim2=-1).copy_(g.own(a)[1] + 2 * apart)
+    return weights
 
 
 def flow_rates(q: Tensor, r: Tensor, p: Tensor, g: Activation) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.landscape.analytic.energy import Device, Energy, check_count
 from lossatlas.landscape.contract import check_rows, row_chunks
-from lossatlas.theory.committee.flow import Tangent, flow_matrices, population_loss
+from lossatlas.theory.committee.flow import Tangent, flow_matrices, population_loss, signed_weights
 from lossatlas.theory.committee.overlaps import activation_of, check_teacher
 
 __all__ = ["Committee", "CommitteeOverlaps"]
@@ -90,9 +90,10 @@ class Committee(Energy):
 
     def gradient(self, x: Tensor) -> Tensor:
         """The gradient alone, ``(*b, D) -> (*b, D)``: half the work of ``value_and_grad``; nothing is checked."""
-        u = self.rows(x)
-        a, b = flow_matrices(*self._overlaps(u), self._constant("p"), self.activation)
-        return (a @ u - b @ self._constant("teacher")).reshape(x.shape)
+        u, t = self.rows(x), self._constant("teacher")
+        both = torch.cat([u, t.expand(*u.shape[:-2], *t.shape)], -2)
+        weights = signed_weights(u @ both.mT, self._constant("p").diagonal(), self.activation)
+        return (weights @ both).reshape(x.shape)
 
     def _overlaps(self, u: Tensor) -> tuple[Tensor, Tensor]:
         return u @ u.mT, u @ self._constant("teacher").mT
