@@ -26,6 +26,8 @@ _ARRIVED = 1e-12
 # Newton's method is tried once the gradient is this short, and believed if it moves a point no further than that.
 _NEAR, _CLOSE = 1e-2, 0.3
 _ROUND = 100
+# Overlaps handled at once: pieces that stay in the cache are nearly twice as fast as a thousand starts together.
+_CACHED = 50_000
 # With more students than teachers, descent ends here.
 _SMALL = 1e-4
 
@@ -192,11 +194,16 @@ def find_minima(
 
 def _descend(single: Committee, x: Tensor, step: float) -> tuple[Tensor, Tensor]:
     """One round in float32, which is what the way down needs; where it ends is settled in float64."""
-    rows = x.to(single.dtype)
-    for _ in range(_ROUND):
-        grad = single.gradient(rows)
-        rows = rows - step * grad
-    return rows.double(), row_norm(grad.double())
+    ends, slopes = [], []
+    at_once = max(1, _CACHED // (single.students * (single.students + single.teachers)))
+    for first in range(0, len(x), at_once):
+        rows = x[first : first + at_once].to(single.dtype)
+        for _ in range(_ROUND):
+            grad = single.gradient(rows)
+            rows = rows - step * grad
+        ends.append(rows.double())
+        slopes.append(row_norm(grad.double()))
+    return torch.cat(ends), torch.cat(slopes)
 
 
 def _arrive(landscape: Committee, x: Tensor) -> tuple[Tensor, Tensor]:
