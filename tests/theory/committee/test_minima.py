@@ -63,6 +63,7 @@ def test_as_many_starts_end_badly_as_published(k):
     found = find_minima(Committee(k), runs, seed=1)
     assert bool(found.converged.all())
     assert int(found.index.max()) == 0
+    # Taken as 1 000 runs; were they fewer, the test would be easier to pass.
     ours, theirs, published = found.bad_fraction().value, PUBLISHED_BAD[k, k], 1000
     pooled = (ours * runs + theirs * published) / (runs + published)
     z = (ours - theirs) / math.sqrt(pooled * (1 - pooled) * (1 / runs + 1 / published))

@@ -75,7 +75,7 @@ def from_correlations(rho: Sequence[Sequence[Tensor]]) -> Tensor:
 @functools.lru_cache
 def _rule() -> tuple[tuple[float, ...], tuple[float, ...]]:
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    # Points crowd towards 1, where variables that are all but dependent leave a root: 1e-10 there instead of 1e-5.
+    # Points crowd towards 1, where variables that are all but dependent leave a root: below 1e-9 there instead of 1e-5.
     left = (1 - nodes) / 2
     return tuple(1 - left**3), tuple(1.5 * left**2 * weights)
 

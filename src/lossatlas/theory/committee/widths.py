@@ -18,7 +18,7 @@ PUBLISHED_BAD: Mapping[tuple[int, int], float] = {
     (6, 6): 0.003, (7, 7): 0.055, (8, 8): 0.126, (9, 9): 0.218, (11, 11): 0.455, (13, 13): 0.730, (15, 15): 0.803,
     (20, 20): 0.949, (8, 9): 0.001, (12, 13): 0.003, (14, 15): 0.055, (17, 18): 0.233,
 }  # fmt: skip
-"""Fraction of runs in a bad minimum by (teachers, students), of 1 000 runs each (Safran & Shamir 2018, table 1)."""
+"""Fraction of runs that ended in a bad minimum, by (teachers, students); the runs of Safran & Shamir 2018."""
 
 
 def width_table(
