@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.annealing import ANNEALING
+from benchmarks.committee import COMMITTEE
 from benchmarks.curvature import CURVATURE
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
@@ -215,6 +216,8 @@ BENCHMARKS: list[Callable[[], Result]] = [
     lambda: surface_against_loop("fcp", loader=False),
     lambda: surface_against_loop("lenet"),
     lambda: surface_against_loop("lenet", loader=False),
+    *COMMITTEE,
+    *ANNEALING,
 ]
 
 
@@ -229,7 +232,7 @@ def main() -> None:
     parser.add_argument("--out", default="benchmarks/out", help="folder for the picture and table of path finders")
     options = parser.parse_args()
     if options.only != "paths":
-        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE, *ANNEALING])
+        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE])
     if options.only not in ("speed", "curvature"):
         sys.stdout.write("path finders: height against gradients\n")
         write_path_finders(Path(options.out))

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from lossatlas.core.randomness import generator
 from lossatlas.landscape import Landscape, from_atoms, from_function, get
+from lossatlas.theory.committee import Committee, CommitteeOverlaps
+from lossatlas.theory.linear import DeepLinearLoss, LinearTask
 
 FLOAT64 = torch.float64
 
@@ -77,6 +79,15 @@ def surface_points() -> Tensor:
     return from_atoms(atoms).rows([atoms]) + 0.05 * draw(15)
 
 
+COMMITTEE = Committee(torch.tensor([[1.0, 0.2, 0.0], [-0.3, 0.8, 0.5]], dtype=FLOAT64), 3)
+
+
+def overlap_points() -> Tensor:
+    """Overlaps of random students, ``(6, 12)``."""
+    over = CommitteeOverlaps(COMMITTEE.teacher @ COMMITTEE.teacher.T, 3)
+    return over.pack(*COMMITTEE.overlaps(torch.eye(3, dtype=FLOAT64).flatten() + 0.2 * draw(9)))
+
+
 CASES: list[Case] = [
     Case("paper-toy", lambda: get("paper-toy"), draw(2)),
     Case("muller-brown", lambda: get("muller-brown"), draw(2, -0.8, 0.9)),
@@ -100,6 +111,10 @@ CASES: list[Case] = [
     ),
     Case("atoms: Lennard-Jones", lambda: from_atoms(lj7(0)), lennard_jones_points(), 1e-6),
     Case("atoms: surface", lambda: from_atoms(hollow()), surface_points(), 1e-6),
+    Case("deep linear", lambda: DeepLinearLoss(LinearTask(torch.diag(torch.tensor([2.0, 1.0])), width=3)), draw(12)),
+    Case("committee", lambda: Committee(COMMITTEE.teacher, 3), draw(9)),
+    Case("committee of erf", lambda: Committee(COMMITTEE.teacher, 3, activation="erf"), draw(9)),
+    Case("committee overlaps", lambda: CommitteeOverlaps(COMMITTEE.teacher @ COMMITTEE.teacher.T, 3), overlap_points()),
     *(
         Case(f"network: {name}", partial(NETWORKS[name], dtype=FLOAT64, numerics=PLAIN), network_points(name))
         for name in ("normalised", "attention")

@@ -1,5 +1,5 @@
 """Landscapes understood exactly: prediction beside simulation of the same system."""
 
-from lossatlas.theory import annealing, linear
+from lossatlas.theory import annealing, committee, linear
 
-__all__ = ["annealing", "linear"]
+__all__ = ["annealing", "committee", "linear"]
