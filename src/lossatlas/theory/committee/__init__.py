@@ -5,6 +5,7 @@ from lossatlas.theory.committee.blocks import block_minimum, block_sizes, split_
 from lossatlas.theory.committee.correlators import ReLU
 from lossatlas.theory.committee.dynamics import Course, Dynamics, noise_floor
 from lossatlas.theory.committee.erf import Erf
+from lossatlas.theory.committee.experiment import BadStarts, CommitteeStudy, minima_table, study_committee
 from lossatlas.theory.committee.flow import flow_matrices, flow_rates, population_loss
 from lossatlas.theory.committee.landscape import Committee, CommitteeOverlaps
 from lossatlas.theory.committee.minima import BAD_LOSS, Fraction, Minima, describe, find_minima
@@ -18,8 +19,10 @@ __all__ = [
     "BAD_LOSS",
     "PUBLISHED_BAD",
     "Activation",
+    "BadStarts",
     "Committee",
     "CommitteeOverlaps",
+    "CommitteeStudy",
     "Course",
     "Dynamics",
     "Erf",
@@ -35,6 +38,7 @@ __all__ = [
     "find_minima",
     "flow_matrices",
     "flow_rates",
+    "minima_table",
     "newton_polish",
     "noise_floor",
     "orthant_probability",
@@ -45,5 +49,6 @@ __all__ = [
     "simulate",
     "split_neuron",
     "split_table",
+    "study_committee",
     "width_table",
 ]
