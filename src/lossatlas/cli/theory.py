@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from lossatlas.cli.console import console, duration
+from lossatlas.cli.theory_linear import linear
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.report.theory import AnnealingResult, write_annealing
@@ -29,6 +30,9 @@ _MARKS = 12  # times at which walkers are counted
 @click.group(context_settings=_SETTINGS)
 def theory() -> None:
     """Lay exact predictions over simulations of the same system."""
+
+
+theory.add_command(linear)
 
 
 @theory.command(context_settings=_SETTINGS)
