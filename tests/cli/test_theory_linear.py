@@ -52,7 +52,8 @@ def test_tables_hold_what_the_library_finds(tmp_path, capsys):
         times = torch.tensor(numbers(own, "time"), dtype=torch.float64)
         assert numbers(own, "flow") == pytest.approx(mode_flow(2, goal, 1e-4, times).tolist(), rel=1e-9)
         at = torch.searchsorted(found.beside.run.time, times)
-        assert numbers(own, "sgd") == found.beside.run.strengths[at, :, number].mean(1).tolist()
+        means = found.beside.run.strengths[at, :, number].mean(1)
+        assert numbers(own, "sgd") == pytest.approx(means.tolist(), rel=1e-12)  # sums in another order
 
     rows = table(tmp_path, "saddles")
     assert [row["saddle"] for row in rows] == ["nothing learned", "s* = 3 learned"]
@@ -80,7 +81,6 @@ def test_tables_hold_what_the_library_finds(tmp_path, capsys):
     page = (tmp_path / "report.html").read_text()
     assert "1312.6120" in page
     assert "2604.06366" in page
-    assert run(*WORDS, "--seed", "5", "--out", str(tmp_path)) == 0  # the same folder again
 
 
 def test_without_label_noise_there_is_no_law_to_draw(tmp_path):
@@ -89,6 +89,9 @@ def test_without_label_noise_there_is_no_law_to_draw(tmp_path):
     assert not (tmp_path / "tables" / "stationary.csv").exists()
     assert "comes to rest exactly at its target" in (tmp_path / "report.html").read_text()
     assert numbers(table(tmp_path, "peaks"), "noise") == [0]
+    first = (tmp_path / "tables" / "modes.csv").read_text()
+    assert run(*words, "--out", str(tmp_path)) == 0  # the same folder again
+    assert (tmp_path / "tables" / "modes.csv").read_text() == first
 
 
 def test_deeper_networks_have_saddles_without_negative_curvature(tmp_path):
@@ -125,6 +128,7 @@ def test_samples_at_rest_have_the_moments_of_the_law():
         (["--width", "2"], "narrower layers cannot reach a target of rank 3"),
         (["--batch", "0"], "expected batch as an integer of at least 1, got 0"),
         (["--rate", "0"], "expected rate as a finite number above 0"),
+        (["--rate", "0.2"], "expected a rate of at most 0.125, got 0.2"),
         (["--replicas", "1"], "an error bar needs two"),
         (["--start", "0"], "the flow rests on the saddle"),
         (["--start", "2"], "it has learned that much already"),
@@ -133,12 +137,6 @@ def test_samples_at_rest_have_the_moments_of_the_law():
 def test_nonsense_is_refused_before_anything_is_written(tmp_path, capsys, words, sentence):
     assert run(*words, "--out", str(tmp_path / "out")) == 2
     assert sentence in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_rate_too_large_fails_in_a_sentence(tmp_path, capsys):
-    assert run("--rate", "1.5", "--noise", "0", "--replicas", "2", "--out", str(tmp_path / "out")) == 1
-    assert "lower the rate" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -78,8 +78,8 @@ def write_linear(result: LinearResult, folder: str | Path) -> Path:
     """
     task = result.found.task
     subtitle = (
-        f"A linear network of {task.depth} layers learns {_count(task.modes, 'mode')}, one after the other: exact "
-        "predictions over SGD of full networks."
+        f"A linear network of {task.depth} layers learns {_count(task.modes, 'mode')}"
+        f"{'' if task.modes == 1 else ', one after the other'}: exact predictions over SGD of full networks."
     )
     return write_page(folder, "Deep linear networks", subtitle, linear_sections(result))
 
@@ -95,8 +95,8 @@ def _findings(found: SaddleToSaddle) -> list[Block]:
     )
     blocks: list[Block] = [
         Prose(
-            f"From strength {found.start:g}, {_count(task.modes, 'mode')} are half learned one after the other: "
-            f"{learned}. The times in front are exact, those of SGD are of the mean of {run.strengths.shape[1]} full "
+            f"From strength {found.start:g}, {_count(task.modes, 'mode')} {'is' if task.modes == 1 else 'are'} half "
+            f"learned{'' if task.modes == 1 else ' one after the other'}: {learned}. The times in front are exact, those of SGD are of the mean of {run.strengths.shape[1]} full "
             "networks."
         )
     ]
@@ -289,7 +289,8 @@ def _saddles(found: SaddleToSaddle) -> Table:
 
 
 def _level(found: SaddleToSaddle, learned: Sequence[int]) -> float:
-    return sum(goal**2 for number, goal in enumerate(found.task.targets.tolist()) if number not in learned) / 2
+    missing = [number for number in range(found.task.modes) if number not in learned]
+    return float(found.task.targets[missing].square().sum()) / 2
 
 
 def _saddle(found: SaddleToSaddle, learned: Sequence[int]) -> str:
@@ -324,7 +325,8 @@ def _diffusion(found: SaddleToSaddle) -> Figure:
         across, upwards = Axis("Strength s / s*", ""), Axis("Squared diffusion, scaled", "", zero=True)
         panels.append(Panel(title, across, upwards, tuple(marks)))
     caption = (
-        "How strongly the noise of SGD moves a mode, over (η/B) L² s*^(6−4/L), against how much of it is learned. Lines: the equation. Points: "
+        "How strongly the noise of SGD moves a mode, over (η/B) L² s*^(6−4/L), against how much of it is learned. "
+        "Lines: the equation. Points: "
         "variance of the steps of full networks while they learn. Dotted: the maximum by formula, before the mode is "
         "learned at 1. Label noise keeps diffusion alive at the target, the more so for weak modes."
     )

@@ -121,9 +121,9 @@ def saddle_to_saddle(
         Predictions and simulations.
 
     Raises:
-        InputError: depth 1, which has no saddle, a start that cannot be, fewer than 2 replicas or paths, or noise so
-            strong that a mode has no stationary law.
-        DivergenceError: a rate too large.
+        InputError: depth 1, which has no saddle, a start that cannot be, fewer than 2 replicas or paths, steps so long
+            that they overshoot, ηλ > 1, or noise so strong that a mode has no stationary law.
+        DivergenceError: networks that are not finite at the end, as mini-batches may be too small for the rate.
 
     Example:
         >>> task = LinearTask(torch.diag(torch.tensor([3.0, 1.0])), rate=0.02, batch=16, noise=0.2)
@@ -135,6 +135,12 @@ def saddle_to_saddle(
     whole(replicas, "replicas", 2, "an error bar needs two")
     whole(paths, "paths", 2, "a variance needs two")
     above(start, "start", 0, "at 0 the flow rests on the saddle and learns nothing")
+    fastest = _pull(task.mode(0))
+    if task.rate * fastest > 1:
+        raise InputError(
+            f"expected a rate of at most {1 / fastest:.3g}, got {task.rate:g}: steps would overshoot the strongest "
+            "mode, whose curvature at its target is L s*^(2−2/L)"
+        )
     end = learning_time(task.depth, float(task.targets[-1]), start, _LEARNED)
     modes = [task.mode(number) for number in range(task.modes)]
     # Refuses noise that is too strong before anything long is computed.
@@ -164,6 +170,11 @@ def saddle_to_saddle(
     )
 
 
+def _pull(sde: ModeSDE) -> float:
+    """Rate λ at which a mode returns to its target, the curvature along it there."""
+    return sde.depth * float(sde.target ** (2 - 2 / sde.depth))
+
+
 def _diffusion(sde: ModeSDE, time: Tensor, strengths: Tensor) -> ModeDiffusion:
     goal = sde.target
     peak = diffusion_peak(sde.depth, goal, sde.noise, coordinate="s")
@@ -187,7 +198,7 @@ def _at_rest(
     task: LinearTask, modes: list[ModeSDE], laws: list[StationaryLaw], counts: tuple[int, int, int]
 ) -> tuple[ModeAtRest, ...]:
     replicas, paths, seed = counts
-    pulls = [mode.depth * mode.target ** (2 - 2 / mode.depth) for mode in modes]
+    pulls = [_pull(mode) for mode in modes]
     every = math.ceil(1 / (min(pulls) * task.rate))
     run = train_network(
         task, aligned_weights(task, task.targets, seed=seed), steps=(_BURN_IN + _SAMPLES) * every, replicas=replicas,
