@@ -12,6 +12,7 @@ import numpy as np
 
 from lossatlas.cli.console import console, duration
 from lossatlas.cli.theory_committee import committee
+from lossatlas.cli.theory_linear import linear
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.report.theory import AnnealingResult, write_annealing
@@ -33,6 +34,7 @@ def theory() -> None:
 
 
 theory.add_command(committee)
+theory.add_command(linear)
 
 
 @theory.command(context_settings=_SETTINGS)

@@ -3,6 +3,7 @@
 from lossatlas.theory.linear.beside import Beginning, NetworkBeside, network_beside_modes
 from lossatlas.theory.linear.convergence import Convergence, convergence_orders
 from lossatlas.theory.linear.cross_mode import CrossModeDrift, cross_mode_drift, measure_cross_mode_drift
+from lossatlas.theory.linear.experiment import ModeAtRest, ModeDiffusion, SaddleToSaddle, saddle_to_saddle
 from lossatlas.theory.linear.flow import half_learning_time, learning_time, mode_flow
 from lossatlas.theory.linear.integrate import METHODS, Method, ModePaths, integrate
 from lossatlas.theory.linear.loss import DeepLinearLoss
@@ -25,11 +26,14 @@ __all__ = [
     "LinearTask",
     "MatrixFlow",
     "Method",
+    "ModeAtRest",
+    "ModeDiffusion",
     "ModePaths",
     "ModeSDE",
     "NetworkBeside",
     "NetworkRun",
     "Plateau",
+    "SaddleToSaddle",
     "StationaryLaw",
     "Weights",
     "aligned_weights",
@@ -50,6 +54,7 @@ __all__ = [
     "plateaus",
     "random_weights",
     "saddle_index",
+    "saddle_to_saddle",
     "saddle_weights",
     "split",
     "stationary_law",
