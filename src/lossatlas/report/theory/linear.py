@@ -131,8 +131,8 @@ def _findings(found: SaddleToSaddle) -> list[Block]:
         blocks.append(
             Prose(
                 f"At rest, the variance of a mode under SGD is {min(ratios):.2f} to {max(ratios):.2f} times (η/B) σ² L "
-                f"s*^(2−2/L) / 2. From the zero-flux law and steps of η, {min(expected):.2f} to {max(expected):.2f} are "
-                "expected."
+                f"s*^(2−2/L) / 2. From the zero-flux law and steps of η, {min(expected):.2f} to {max(expected):.2f} "
+                "are expected."
             )
         )
     z = _z(found)
