@@ -80,7 +80,8 @@ THEORY_WORKS: dict[str, Citation] = dict(
             "huang2026",
             "misc",
             "Huang, Jie and Loureiro, Bruno and Sarao Mannelli, Stefano",
-            "Sharp description of local minima in the loss landscape of high-dimensional two-layer ReLU neural networks",
+            "Sharp description of local minima in the loss landscape of high-dimensional two-layer ReLU neural "
+            "networks",
             "arXiv preprint",
             "minima in the space of overlaps, and width",
             eprint="2604.09412",

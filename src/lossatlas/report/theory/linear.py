@@ -109,6 +109,8 @@ def _findings(found: SaddleToSaddle) -> list[Block]:
     agree = all(p.converged and p.index == p.predicted_index for p in found.plateaus)
     if visited:
         outcome = "Formula and Hessian agree at all of them." if agree else "Formula and Hessian differ: see the table."
+        if task.depth > 2:
+            outcome += " Beyond 2 layers the index is 0: the Hessian does not see the way out."
         blocks.append(Notice(f"Gradient flow visits {_count(len(visited), 'saddle')}. {outcome}", tuple(visited)))
     peaks = [
         f"{q.peak / q.sde.target:.3f} for {_name(q.sde.target)}"
@@ -124,11 +126,13 @@ def _findings(found: SaddleToSaddle) -> list[Block]:
             )
         )
     if found.rest:
+        expected = [rest.stepped / rest.formula for rest in found.rest]
         ratios = [rest.variance("networks")[0] / rest.formula for rest in found.rest]
         blocks.append(
             Prose(
                 f"At rest, the variance of a mode under SGD is {min(ratios):.2f} to {max(ratios):.2f} times (η/B) σ² L "
-                "s*^(2−2/L) / 2."
+                f"s*^(2−2/L) / 2. From the zero-flux law and steps of η, {min(expected):.2f} to {max(expected):.2f} "
+                "are expected."
             )
         )
     z = _z(found)
@@ -136,7 +140,7 @@ def _findings(found: SaddleToSaddle) -> list[Block]:
     blocks.append(
         Prose(
             f"The equation of a single mode is at most {np.nanmax(np.abs(z)):.1f} standard errors from the full "
-            f"networks, and at most {100 * apart:.1g} % of a target. It leaves out what modes do to each other, which "
+            f"networks, and at most {100 * apart:.1f} % of a target. It leaves out what modes do to each other, which "
             "moves the weaker ones most while the stronger are learned."
         )
     )
