@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lossatlas.core.errors import StorageError
-from lossatlas.core.files import write_atomic
+from lossatlas.core.files import check_folder_for, write_atomic
 from lossatlas.report.blocks import Section
 from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
@@ -22,13 +21,7 @@ def check_page_folder(folder: str | Path) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    target = Path(folder).expanduser().absolute()
-    if target.exists() and not target.is_dir():
-        raise StorageError(f"expected a folder at {target}, got a file: choose another --out")
-    if target.is_dir() and any(entry.name not in _WRITTEN for entry in target.iterdir()):
-        raise StorageError(
-            f"expected an empty folder or a page at {target}, got a folder with other files: choose another --out"
-        )
+    check_folder_for("a page", Path(folder).expanduser().absolute(), _WRITTEN)
 
 
 def write_page(folder: str | Path, title: str, subtitle: str, sections: Sequence[Section]) -> Path:

@@ -13,17 +13,16 @@ from torch import Tensor
 
 from lossatlas import symmetry
 from lossatlas.core.errors import DivergenceError, InputError
-from lossatlas.core.hardware import describe_hardware
-from lossatlas.landscape import NetworkLandscape, Numerics
+from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
 from lossatlas.paths.refreshed import Buffers
 from lossatlas.paths.schedule import SpanningTree, distances
 from lossatlas.study.checks import make_finder
 from lossatlas.study.connection import Connection
 from lossatlas.study.connection_store import check_folder, has_connection, load_connection, opened, save_connection
+from lossatlas.study.landscape_record import landscape_details, with_numerics_of
 from lossatlas.study.pairing import Pairing
 from lossatlas.study.surface import surface, window
-from lossatlas.study.versions import versions
 
 __all__ = ["connect"]
 
@@ -98,7 +97,9 @@ def connect(
     where = None if folder is None else FilePath(folder).expanduser().absolute()
     if where is not None:
         check_folder(where)
-    landscape = _with_stored_numerics(landscape, where)
+    if isinstance(landscape, NetworkLandscape):
+        stored = load_connection(where).details if where is not None and has_connection(where) else None
+        landscape = with_numerics_of(stored, landscape)
     along, notes = _along(landscape, points)
     energies, metrics = _scores(along, points, names)
     permutable, reasons = _structure(landscape, align, structure)
@@ -223,30 +224,12 @@ def _along(landscape: Landscape, points: Tensor) -> tuple[Landscape, tuple[str, 
     return landscape.with_batch_statistics(), (note,)
 
 
-def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Landscape:
-    """How rows are evaluated is a matter of timing, and of the last bits: a command that continues keeps to it."""
-    if not isinstance(landscape, NetworkLandscape):
-        return landscape
-    if folder is not None and has_connection(folder):
-        details = load_connection(folder).details
-        stored = details.get("numerics")
-        if isinstance(stored, dict) and details.get("device") == landscape.device.type:
-            return landscape.with_numerics(Numerics(**stored))
-    return landscape.with_numerics(landscape.numerics)
-
-
 def _details(landscape: Landscape, finder: object, seed: int, more: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         **(more or {}),
         "finder": repr(finder),
         "seed": seed,
-        "coordinates": landscape.dim,
-        "samples": landscape.samples,
-        "dtype": str(landscape.dtype).removeprefix("torch."),
-        "device": landscape.device.type,
-        "numerics": landscape.numerics.to_json() if isinstance(landscape, NetworkLandscape) else None,
-        "hardware": describe_hardware(landscape.device).to_json(),
-        "packages": versions(),
+        **landscape_details(landscape),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import load_tree, save_tree
+from lossatlas.core.files import check_folder_for, load_tree, save_tree
 from lossatlas.study.connection import Connection
 from lossatlas.study.store import Store
 
@@ -45,15 +45,8 @@ def check_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not has_connection(folder):
-        foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
-        if foreign:
-            raise StorageError(
-                f"expected an empty folder or a connection at {folder}, got a folder with other files: "
-                "choose another --out"
-            )
+    if not has_connection(folder):
+        check_folder_for("a connection", folder, (".lock", "store", "work"))
 
 
 def save_connection(found: Connection, folder: FilePath | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lossatlas.analysis.diagnosis import Diagnosis
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import Tree, load_tree
+from lossatlas.core.files import Tree, check_folder_for, load_tree
 
 __all__ = ["FILE", "Diagnosed", "check_diagnosis_folder", "has_diagnosis", "load_diagnosis"]
 
@@ -80,12 +80,5 @@ def check_diagnosis_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not has_diagnosis(folder):
-        inside = [entry.name for entry in folder.iterdir() if entry.name != ".lock"]
-        if inside:
-            raise StorageError(
-                f"expected an empty folder or a diagnosis at {folder}, got a folder with other files: "
-                "choose another --out"
-            )
+    if not has_diagnosis(folder):
+        check_folder_for("a diagnosis", folder, (".lock",))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError, StorageError
-from lossatlas.core.files import Tree, load_tree, save_tree
+from lossatlas.core.files import Tree, check_folder_for, load_tree, save_tree
 from lossatlas.core.hardware import describe_hardware
 from lossatlas.landscape.contract import Landscape, check_rows
 from lossatlas.slices import Plane, Projection, Surface, Trace, roughness, surface_on, trace
@@ -258,12 +258,5 @@ def check_slicing_folder(folder: Path) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not has_slicing(folder):
-        foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
-        if foreign:
-            raise StorageError(
-                f"expected an empty folder or a surface at {folder}, got a folder with other files: "
-                "choose another --out"
-            )
+    if not has_slicing(folder):
+        check_folder_for("a surface", folder, (".lock", "store", "work"))

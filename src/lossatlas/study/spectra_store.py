@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import load_tree, save_tree
+from lossatlas.core.files import check_folder_for, load_tree, save_tree
 from lossatlas.study.spectra import Spectra
 
 __all__ = ["check_spectra_folder", "has_spectra", "load_spectra", "save_spectra"]
@@ -41,15 +41,8 @@ def check_spectra_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir() and not has_spectra(folder):
-        foreign = [entry.name for entry in folder.iterdir() if entry.name not in (".lock", "store", "work")]
-        others = [entry.name for entry in (folder / "store").glob("connection.json")]
-        if foreign or others:
-            raise StorageError(
-                f"expected an empty folder or spectra at {folder}, got a folder with other files: choose another --out"
-            )
+    if not has_spectra(folder):
+        check_folder_for("spectra", folder, (".lock", "store", "work"), refused=("store/connection.json",))
 
 
 def save_spectra(found: Spectra, folder: FilePath | None) -> None:

@@ -14,16 +14,15 @@ from torch import Tensor
 
 from lossatlas import curvature
 from lossatlas.core.errors import DivergenceError, InputError
-from lossatlas.core.hardware import describe_hardware
-from lossatlas.landscape import NetworkLandscape, Numerics
+from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape, SupportsGaussNewtonAt, SupportsMetrics, check_rows
 from lossatlas.study.connection_store import opened
+from lossatlas.study.landscape_record import landscape_details, with_numerics_of
 from lossatlas.study.pairing import fingerprint
 from lossatlas.study.spectra import PointSpectrum, Spectra
 from lossatlas.study.spectra_store import check_spectra_folder, has_spectra, load_spectra, save_spectra
 from lossatlas.study.spectrum_options import SpectrumOptions
 from lossatlas.study.store import Piece, Store
-from lossatlas.study.versions import versions
 
 __all__ = ["spectrum"]
 
@@ -92,7 +91,9 @@ def spectrum(
     where = None if folder is None else FilePath(folder).expanduser().absolute()
     if where is not None:
         check_spectra_folder(where)
-    landscape = _with_stored_numerics(landscape, where)
+    if isinstance(landscape, NetworkLandscape):
+        stored = load_spectra(where).details if where is not None and has_spectra(where) else None
+        landscape = with_numerics_of(stored, landscape)
     at, notes = _with_statistics(landscape, points, buffers)
     _refuse_divergence(at, points, names)
     found = Spectra(name, names, landscape.dim, unit=unit, notes=notes, details=_details(landscape, chosen, details))
@@ -288,29 +289,11 @@ def _refuse_divergence(at: Sequence[Landscape], points: Tensor, names: Sequence[
             raise DivergenceError(f"expected a finite loss at '{label}', got {value}: {why}")
 
 
-def _with_stored_numerics(landscape: Landscape, folder: FilePath | None) -> Landscape:
-    """How rows are evaluated is a matter of timing, and of the last bits: a command that continues keeps to it."""
-    if not isinstance(landscape, NetworkLandscape):
-        return landscape
-    if folder is not None and has_spectra(folder):
-        details = load_spectra(folder).details
-        stored = details.get("numerics")
-        if isinstance(stored, dict) and details.get("device") == landscape.device.type:
-            return landscape.with_numerics(Numerics(**stored))
-    return landscape.with_numerics(landscape.numerics)
-
-
 def _details(landscape: Landscape, options: SpectrumOptions, more: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         **(more or {}),
         "options": asdict(options),
-        "coordinates": landscape.dim,
-        "samples": landscape.samples,
-        "dtype": str(landscape.dtype).removeprefix("torch."),
-        "device": landscape.device.type,
-        "numerics": landscape.numerics.to_json() if isinstance(landscape, NetworkLandscape) else None,
-        "hardware": describe_hardware(landscape.device).to_json(),
-        "packages": versions(),
+        **landscape_details(landscape),
     }
 
 

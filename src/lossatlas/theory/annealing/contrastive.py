@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import abstractmethod
 from typing import Self
 
 import torch
@@ -44,8 +45,8 @@ class _Contrastive(SphereEnergy):
         return other
 
     @property
-    def _negatives(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _negatives(self) -> int: ...
 
     @property
     def optimum(self) -> float | None:
