@@ -67,11 +67,13 @@ def test_a_small_study_names_what_was_reduced(make_results: MakeResults, tmp_pat
         },
         "select": "test",
     }
-    provenance = {"data": {"name": "mnist", "train": 1000, "test": 10_000}}
+    examples = {"fcp": {"train": 1000, "test": 10_000}, "lenet": {"train": 400, "test": 300}}
+    provenance = {"data": {"name": "mnist", "train": 1000, "test": 10_000}, "examples": examples}
     results = make_results(tmp_path, [("fcp", "sgd")], configuration=stored(document), provenance=provenance)
     assert reductions(results) == (
         "networks: no Autoencoder and LSTM",
         "training examples: 1,000, 60,000 in the paper",
+        "examples of single networks: LeNet 400 training and 300 test examples",
         "FCP, runs kept: 8 of 12, 48 of 75 in the paper",
         "FCP, iterations of L-BFGS-GSS: 400, 1,000 in the paper",
         "short, pairs per weight set: at most 10, 300 in the paper",
@@ -79,7 +81,8 @@ def test_a_small_study_names_what_was_reduced(make_results: MakeResults, tmp_pat
         "short, steps: 25, 100 in the paper",
     )
     told = dict(departures(results))
-    assert told["Data"] == "1,000 of the 60,000 training examples."
+    data = "1,000 of the 60,000 training examples.\nOf these, LeNet 400 training and 300 test examples."
+    assert told["Data"] == data
     assert "FCP uses relu, as in the paper's text; the published notebooks have softplus." in told["Networks"]
     assert "LeNet uses softplus, as the published notebooks do; the paper's text has relu." in told["Networks"]
     assert "FCP has 4 parameters, the paper's 42,200." in told["Networks"]

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.errors import ConfigurationError, InputError
 from lossatlas.study.claim_inputs import penalty_of, way_of
+from lossatlas.study.examples import load_details, save_details
 from lossatlas.study.load import load_config, parse_config, recipe_names, recipe_summary
-from lossatlas.study.made import make_problems
+from lossatlas.study.made import make_problem, make_problems
 
 MINIMAL = {"name": "t", "networks": {"fcp": {"optimizers": {"lbfgs-gss": {}}}}}
 
@@ -314,3 +315,30 @@ def test_a_problems_name_is_not_given_to_another():
     document = {**TWO, "networks": {"lenet": TWO["networks"]["narrow"]}}
     with pytest.raises(ConfigurationError, match="a name of your own for a network with problem = 'fcp', got"):
         parse_config(document)
+
+
+def test_a_network_may_see_fewer_examples(tmp_path):
+    optimizers = {"sgd": {"batch_size": 20}}
+    networks = {
+        "fcp": {"optimizers": optimizers},
+        "lstm": {"train_size": 30, "test_size": 20, "optimizers": optimizers},
+    }
+    document = {"name": "t", "data": {"name": "digits", "train_size": 50}, "networks": networks}
+    config = parse_config(document)
+    made = make_problems(config, "cpu")
+    assert {name: (problem.train.samples, problem.test.samples) for name, problem in made.items()} == {
+        "fcp": (50, 360),
+        "lstm": (30, 20),
+    }
+    save_details(tmp_path, config, made)
+    details = load_details(tmp_path, config)
+    assert details is not None
+    assert details["lstm"]["data"]["train"] == 30
+    networks["lstm"]["train_size"] = 31
+    assert load_details(tmp_path, parse_config(document)) is None  # these details are of other examples
+    held_out = make_problem(config, "lstm", "cpu", validation=0.1)
+    assert held_out.train.samples == 30
+    assert held_out.details["data"]["validation"] == 144
+    networks["lstm"]["train_size"] = 2000
+    with pytest.raises(InputError, match="expected train_size between 1 and 1,437"):
+        make_problems(parse_config(document), "cpu")

@@ -17,6 +17,7 @@ from lossatlas.core.errors import ConfigurationError, DataError, InputError, Sto
 from lossatlas.study import Piece, Study, plan
 from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
+from lossatlas.study.plan import expected_seconds
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -192,6 +193,15 @@ def test_workers_share_the_threads_and_stop_when_interrupted(tmp_path: Path) -> 
         Study(parse_config(TINY), tmp_path).run(Log(), workers=0)
 
 
+def test_suggested_workers_fill_the_cores_that_a_study_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(parse_config(TINY), tmp_path)
+    for threads, workers in ((1, 1), (2, 2), (3, 3), (64, 4)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert study.suggested_workers() == workers
+    StudyNumerics("cpu", 32, {"fcp": study.problems["fcp"].train.numerics}).save(tmp_path)
+    assert study.suggested_workers() == 2  # of 32 threads each
+
+
 def test_what_fails_in_a_worker_is_raised_and_the_rest_is_kept(tmp_path: Path) -> None:
     class Spoil(Log):
         def begin(self, piece: Piece, number: int, total: int) -> None:
@@ -253,6 +263,13 @@ def test_plan_predicts_every_piece_and_writes_nothing(tmp_path: Path) -> None:
     predicted = sum(p.disk for p in pieces if p.label.startswith("ensemble"))
     assert predicted == pytest.approx(stored, rel=0.2)
     assert all(p.done for p in plan(Study(parse_config(TINY), folder)))
+
+
+def test_expected_seconds_of_processes_that_take_up_pieces_in_order() -> None:
+    assert expected_seconds([3, 1, 1, 1], 1) == 6
+    assert expected_seconds([3, 1, 1, 1], 2) == 3
+    assert expected_seconds([1, 1, 1, 3], 2) == 4  # the long one comes last
+    assert expected_seconds([2], 5) == 2
 
 
 def test_results_are_read_without_the_data(tmp_path: Path) -> None:

@@ -15,12 +15,20 @@ from lossatlas.cli.console import StudyProgress, console, duration, print_rows, 
 from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_config
 from lossatlas.study import plan as plan_study
+from lossatlas.study.plan import expected_seconds
 
 __all__ = ["study"]
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _set = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key, such as networks.fcp.replicas=3."
+)
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="up to four, as the cores allow",
+    help="Processes that compute pieces at the same time.",
 )
 _device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 
@@ -34,16 +42,10 @@ def study() -> None:
 @click.argument("recipe")
 @click.option("--out", required=True, type=Folder(), help="Folder of the study.")
 @click.option("--dry-run", is_flag=True, help="List the pieces and what is already done; compute and write nothing.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that compute pieces at the same time.",
-)
+@_workers
 @_device
 @_set
-def run(recipe: str, *, out: Path, dry_run: bool, workers: int, device: str, overrides: tuple[str, ...]) -> None:
+def run(recipe: str, *, out: Path, dry_run: bool, workers: int | None, device: str, overrides: tuple[str, ...]) -> None:
     """Run RECIPE (a name or a .toml file), continuing whatever --out already holds, and write its report."""
     task = Study(load_config(recipe, overrides), out, device)
     if dry_run:
@@ -51,7 +53,8 @@ def run(recipe: str, *, out: Path, dry_run: bool, workers: int, device: str, ove
         return
     start = time.monotonic()
     with StudyProgress() as progress:
-        task.run(progress, command=shlex.join(["lossatlas", *sys.argv[1:]]), workers=workers)
+        command = shlex.join(["lossatlas", *sys.argv[1:]])
+        task.run(progress, command=command, workers=workers or task.suggested_workers())
     written = reports.write(task.results())
     console.print(f"finished in {duration(time.monotonic() - start)}; open the report:", markup=False)
     console.print(str(written), markup=False)
@@ -59,16 +62,20 @@ def run(recipe: str, *, out: Path, dry_run: bool, workers: int, device: str, ove
 
 @study.command(context_settings=_SETTINGS)
 @click.argument("recipe")
+@_workers
 @_device
 @_set
-def plan(recipe: str, device: str, overrides: tuple[str, ...]) -> None:
+def plan(recipe: str, *, workers: int | None, device: str, overrides: tuple[str, ...]) -> None:
     """Predict time, memory and disk of RECIPE by timing a few steps; nothing is written."""
     with tempfile.TemporaryDirectory() as nowhere:
-        pieces = plan_study(Study(load_config(recipe, overrides), nowhere, device))
+        task = Study(load_config(recipe, overrides), nowhere, device)
+        workers = workers or task.suggested_workers()
+        pieces = plan_study(task, workers)
     rows = [(piece.label, duration(piece.seconds), size(piece.memory), size(piece.disk)) for piece in pieces]
-    total = sum(piece.seconds for piece in pieces)
-    peak = max(piece.memory for piece in pieces)
-    rows.append(("total", duration(total), f"{size(peak)} at most", size(sum(piece.disk for piece in pieces))))
+    total = expected_seconds([piece.seconds for piece in pieces], workers)
+    peak = sum(sorted(piece.memory for piece in pieces)[-workers:])
+    label = "total" if workers == 1 else f"total, {workers} pieces at a time"
+    rows.append((label, duration(total), f"{size(peak)} at most", size(sum(piece.disk for piece in pieces))))
     print_rows(("piece", "time", "memory", "disk"), rows)
 
 

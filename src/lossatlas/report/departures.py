@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedPaths
 from lossatlas.optimize import LBFGSGSS, get
+from lossatlas.report.examples_used import other_sizes, sizes
 from lossatlas.report.methods.finders import finder_of
 from lossatlas.report.methods.networks import options_in_force
 from lossatlas.report.methods.phrases import constant, constants, count
@@ -22,7 +23,6 @@ __all__ = [
     "departures",
     "networks_in_common",
     "published_stages",
-    "sizes",
     "uses",
 ]
 
@@ -56,13 +56,6 @@ def departures(results: StudyResults) -> tuple[tuple[str, str], ...]:
     return tuple((title, "\n".join(sentences)) for title, sentences in parts.items() if sentences)
 
 
-def sizes(results: StudyResults) -> dict[str, int]:
-    """Training and test examples in use, as far as the study knows."""
-    data = results.provenance.get("data")
-    stored = data if isinstance(data, Mapping) else {}
-    return {key: value for key in ("train", "test") if isinstance(value := stored.get(key), int)}
-
-
 def networks_in_common(config: StudyConfig) -> list[str]:
     """The networks of the study that the paper has too."""
     return [name for name in config.networks if name in NETWORKS]
@@ -83,7 +76,9 @@ def _data(config: StudyConfig, results: StudyResults) -> list[str]:
     parts = [
         f"{size:,} of the {wanted[key]:,} {words[key]} examples" for key, size in found.items() if size != wanted[key]
     ]
-    return [f"{listing(parts)}."] if parts else []
+    sentences = [f"{listing(parts)}."] if parts else []
+    others = other_sizes(results)
+    return [*sentences, f"Of these, {listing(others)}."] if others else sentences
 
 
 def _networks(config: StudyConfig, results: StudyResults) -> list[str]:

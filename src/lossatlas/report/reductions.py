@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lossatlas.report.departures import NETWORKS, PAPER, compared, networks_in_common, published_stages, sizes, uses
+from lossatlas.report.departures import NETWORKS, PAPER, compared, networks_in_common, published_stages, uses
+from lossatlas.report.examples_used import other_sizes, sizes
 from lossatlas.report.methods.finders import finder_of
 from lossatlas.report.methods.phrases import constant
 from lossatlas.report.methods.training import duration_of
@@ -26,11 +27,13 @@ def reductions(results: StudyResults) -> tuple[str, ...]:
 
 def _smaller_data(results: StudyResults) -> list[str]:
     wanted, words = {"train": PAPER.train, "test": PAPER.test}, {"train": "training", "test": "test"}
-    return [
+    found = [
         f"{words[key]} examples: {size:,}, {wanted[key]:,} in the paper"
         for key, size in sizes(results).items()
         if size < wanted[key]
     ]
+    others = other_sizes(results)
+    return [*found, f"examples of single networks: {listing(others)}"] if others else found
 
 
 def _smaller_training(config: StudyConfig) -> list[str]:

@@ -80,6 +80,8 @@ class NetworkConfig(_Strict):
         problem: named problem; null: the one that is called as the network is.
         replicas: runs per optimizer.
         keep: keep this many with the lowest training loss; null: all that did not diverge.
+        train_size: use this many training examples; null: as many as ``[data]`` says.
+        test_size: use this many test examples; null: as many as ``[data]`` says.
         options: of the model, such as ``activation = "relu"``.
         optimizers: by name.
     """
@@ -87,6 +89,8 @@ class NetworkConfig(_Strict):
     problem: str | None = None
     replicas: _Count = 6
     keep: _Count | None = None
+    train_size: _Count | None = None
+    test_size: _Count | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     optimizers: dict[str, OptimizerConfig] = Field(min_length=1)
 

@@ -22,7 +22,13 @@ def _key(config: StudyConfig) -> str:
     options = {name: network.options for name, network in config.networks.items()}
     made = {name: network.problem for name, network in config.networks.items() if network.problem is not None}
     data = config.data.model_dump(mode="json", exclude={"directory"})
-    return digest({"data": data, "options": options, **({"problems": made} if made else {})})
+    sizes = {
+        name: [network.train_size, network.test_size]
+        for name, network in config.networks.items()
+        if network.train_size or network.test_size
+    }
+    further = {**({"problems": made} if made else {}), **({"sizes": sizes} if sizes else {})}
+    return digest({"data": data, "options": options, **further})
 
 
 def save_details(folder: Path, config: StudyConfig, problems: Mapping[str, Problem]) -> None:

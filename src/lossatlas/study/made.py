@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from lossatlas import data, problems
+from lossatlas.data.division import divide
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 
@@ -22,10 +25,12 @@ def make_problems(config: StudyConfig, device: str) -> dict[str, Problem]:
         Problems by network.
 
     Raises:
-        DataError: missing or corrupt data.
+        DataError: missing or corrupt data, or fewer examples than are wanted.
     """
-    splits = _splits(config, config.data.validation)
-    return {name: _problem(config, name, splits, device) for name in config.networks}
+    whole = _whole(config)
+    # Networks that see the same examples share them.
+    splits = functools.cache(functools.partial(_divide, whole, config.data.validation))
+    return {name: _problem(config, name, splits(*_sizes(config, name)), device) for name in config.networks}
 
 
 def make_problem(config: StudyConfig, network: str, device: str, *, validation: float) -> Problem:
@@ -38,19 +43,22 @@ def make_problem(config: StudyConfig, network: str, device: str, *, validation: 
         validation: fraction or number of training examples held out.
 
     Raises:
-        DataError: missing or corrupt data.
+        DataError: missing or corrupt data, or fewer examples than are wanted.
     """
-    return _problem(config, network, _splits(config, validation), device)
+    return _problem(config, network, _divide(_whole(config), validation, *_sizes(config, network)), device)
 
 
-def _splits(config: StudyConfig, validation: float) -> data.Splits:
-    return data.get(
-        config.data.name,
-        data_dir=config.data.directory,
-        validation=validation,
-        train_size=config.data.train_size,
-        test_size=config.data.test_size,
-    )
+def _whole(config: StudyConfig) -> data.Splits:
+    return data.get(config.data.name, data_dir=config.data.directory)
+
+
+def _sizes(config: StudyConfig, network: str) -> tuple[int | None, int | None]:
+    own = config.networks[network]
+    return own.train_size or config.data.train_size, own.test_size or config.data.test_size
+
+
+def _divide(splits: data.Splits, validation: float, train_size: int | None, test_size: int | None) -> data.Splits:
+    return divide(splits, validation=validation, train_size=train_size, test_size=test_size)
 
 
 def _problem(config: StudyConfig, name: str, splits: data.Splits, device: str) -> Problem:

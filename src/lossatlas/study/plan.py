@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lossatlas.study.costs import Costs
 from lossatlas.study.stages import stage_of
 from lossatlas.study.study import Study
 
-__all__ = ["PlannedPiece", "plan"]
+__all__ = ["PlannedPiece", "expected_seconds", "plan"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,34 @@ class PlannedPiece:
     done: bool
 
 
-def plan(study: Study) -> list[PlannedPiece]:
+def expected_seconds(seconds: Sequence[float], workers: int) -> float:
+    """When the last of some pieces ends, each taken up in its order by the first process that is free.
+
+    Args:
+        seconds: of the pieces.
+        workers: processes.
+
+    Example:
+        >>> expected_seconds([3.0, 1.0, 1.0], 2)
+        3.0
+    """
+    free = [0.0] * workers
+    for one in seconds:
+        heapq.heapreplace(free, free[0] + one)
+    return max(free)
+
+
+def plan(study: Study, workers: int = 1) -> list[PlannedPiece]:
     """Predict the cost of every piece by timing a few steps of each.
 
     Args:
         study: nothing is written to its folder.
+        workers: processes that will share the cores; pieces are timed on their share of the threads.
 
     Returns:
         One entry per piece, in order.
     """
-    numerics = study.numerics()
+    numerics = study.numerics(workers)
     costs = Costs(study.config, study.problems, numerics)
     done = {status.piece.address for status in study.status() if status.state == "done"}
     planned = []

@@ -32,6 +32,8 @@ from lossatlas.study.workers import Compute, Observer, compute_in_processes
 
 __all__ = ["PieceStatus", "Study"]
 
+_MOST_WORKERS = 4
+
 CONFIG_FILE = "study.toml"
 PROVENANCE_FILE = "provenance.json"
 
@@ -110,6 +112,18 @@ class Study:
             return stored
         rows = {name: (self.problems[name], network.replicas) for name, network in self.config.networks.items()}
         return StudyNumerics.measure(rows, self.device.type, StudyNumerics.load(self.folder), workers)
+
+    def suggested_workers(self) -> int:
+        """As many processes as share the cores well: up to four, or as many as a study that has begun has room for.
+
+        Threads within a piece leave a part of the cores idle; more than a few processes multiply the memory, and the
+        longest piece on its share of the threads would decide.
+        """
+        threads = torch.get_num_threads()
+        if self.device.type != "cpu":
+            return 1
+        stored = self.stored_numerics()
+        return max(1, min(_MOST_WORKERS, threads // (stored.threads if stored is not None else 1)))
 
     def pieces(self, numerics: StudyNumerics) -> list[Piece]:
         """All pieces, each after what it needs."""
@@ -272,9 +286,11 @@ class Study:
         except ValueError as error:
             raise StorageError(f"expected JSON in {path}, got '{error}': delete the file") from error
         numerics = self.stored_numerics()
+        used = {name: details["data"] for name, details in self._details().items()}
         return {
             **stored,
-            "data": next(iter(self._details().values()))["data"],
+            "data": next(iter(used.values())),
+            "examples": {name: {part: of[part] for part in ("train", "test")} for name, of in used.items()},
             "numerics": (numerics.to_json()["networks"] if numerics else {}),
             "threads": numerics.threads if numerics else None,
             "device": self.device.type,

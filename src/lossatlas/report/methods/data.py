@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lossatlas.report.wording import data_name
+from lossatlas.report.examples_used import other_sizes
+from lossatlas.report.wording import data_name, listing
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.results import StudyResults
 
@@ -23,6 +24,9 @@ def tell(config: StudyConfig, results: StudyResults) -> list[str]:
     held = stored.get("validation", config.data.validation)
     if held:
         sentences.append(f"{held:,} training examples were held out for validation.")
+    others = other_sizes(results)
+    if others:
+        sentences.append(f"Of these, {listing(others)}.")
     if stored.get("source"):
         sentences.append(str(stored["source"]).rstrip(".") + ".")
     return [" ".join(sentences)]
