@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-import torch.nn.functional as F
 from curved_networks import perceptron, points
 from torch import Tensor, nn
 
@@ -18,14 +17,13 @@ from lossatlas.core.randomness import generator
 from lossatlas.curvature import (
     HessianOperator,
     epsilon_sharpness,
-    filter_directions,
     local_volume,
     measure,
     measures,
     sam_sharpness,
     slice_flatness,
 )
-from lossatlas.landscape import NetworkLandscape, from_function
+from lossatlas.landscape import from_function
 
 EIGENVALUES = [0.5, 1.0, 2.0, 3.0, 7.0]
 CENTER = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.1], dtype=torch.float64)
@@ -150,22 +148,6 @@ def test_rises_on_mini_batches():
 
 
 # ------------------------------------------------------------------ slices
-def test_directions_have_the_norms_of_the_filters():
-    g = generator("filters")
-    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2)).double()
-    data = (torch.randn(6, 2, 3, 3, generator=g).double(), torch.randint(0, 2, (6,), generator=g))
-    landscape = NetworkLandscape(net, F.cross_entropy, data)
-    w = torch.stack([landscape.flatten(net), 3 * landscape.flatten(net)])
-    found = filter_directions(w, landscape.spec, 4)
-    assert found.shape == (2, 4, landscape.dim)
-    named, weights = landscape.spec.unflatten(found), landscape.spec.unflatten(w)
-    for name in ("0.weight", "3.weight"):
-        own, wanted = named[name].flatten(3).norm(dim=-1), weights[name].flatten(2).norm(dim=-1)
-        assert torch.allclose(own, wanted[:, None].expand_as(own), rtol=1e-9), name
-    assert all(not bool(named[name].any()) for name in ("0.bias", "1.weight", "1.bias", "3.bias"))
-    assert not torch.allclose(found[0, 0], found[0, 1])
-
-
 def test_slices_of_a_bowl(bowl):
     directions = torch.randn(4, 5, dtype=torch.float64, generator=generator("slices"))
     found = slice_flatness(bowl, torch.stack([CENTER, CENTER]), directions=directions, points=201, span=2.0)

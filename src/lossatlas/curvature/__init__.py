@@ -22,7 +22,7 @@ from lossatlas.curvature.sam_sharpness import SamSharpness, sam_sharpness
 from lossatlas.curvature.sampling import Sampled
 from lossatlas.curvature.scaling import weight_scale
 from lossatlas.curvature.sharpness import Sharpness, scaled_hessian, sharpness
-from lossatlas.curvature.slice_flatness import SliceFlatness, filter_directions, slice_flatness
+from lossatlas.curvature.slice_flatness import SliceFlatness, slice_flatness
 from lossatlas.curvature.trace import TraceEstimate, trace
 from lossatlas.curvature.worst_loss import EpsilonSharpness, epsilon_sharpness
 
@@ -62,7 +62,6 @@ __all__ = [
     "diagonal",
     "eigenvalues",
     "epsilon_sharpness",
-    "filter_directions",
     "find_critical_points",
     "gradient_noise",
     "index_against_loss",

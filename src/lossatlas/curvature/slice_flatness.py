@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
-from lossatlas.core.params import ParamSpec
+from lossatlas.core.normalise import filter_normalised
 from lossatlas.core.randomness import generator
 from lossatlas.landscape.contract import AffineRows, Landscape, check_rows
 
-__all__ = ["SliceFlatness", "filter_directions", "slice_flatness"]
-
-_TINY = 1e-10
+__all__ = ["SliceFlatness", "slice_flatness"]
 
 
 @dataclass(frozen=True)
@@ -60,46 +58,6 @@ class SliceFlatness:
         part = ((rise - y0) / (y1 - y0)).nan_to_num(0.0).clamp(0.0, 1.0)
         inside = steps[low] + part * (steps[first] - steps[low])
         return inside.where(above.any(-1), steps[-1])
-
-
-def filter_directions(w: Tensor, spec: ParamSpec, count: int, seed: int = 0) -> Tensor:
-    """Random directions with the norms of the filters, ``(*b, d) -> (*b, count, d)``.
-
-    d_i ← d_i |w_i| / (|d_i| + 1e-10) for each filter i (index of the first axis) of a random normal d; parameters of
-    one axis, biases and normalisation, get 0.
-
-    Args:
-        w: weights.
-        spec: names and shapes of the parameters.
-        count: directions, n.
-        seed: names them; all points start from the same random numbers.
-
-    Raises:
-        InputError: a network without parameters of two axes.
-
-    Example:
-        >>> spec = ParamSpec(("weight", "bias"), ((2, 3), (2,)))
-        >>> found = filter_directions(torch.tensor([3.0, 0, 4, 1, 0, 0, 9, 9]), spec, 1)
-        >>> found[0, :3].norm(), found[0, 6:]
-        (tensor(5.), tensor([0., 0.]))
-
-    Li, Xu, Taylor, Studer & Goldstein 2018, *Visualizing the loss landscape of neural nets*, section 4.
-    """
-    if all(len(shape) < 2 for shape in spec.shapes):
-        raise InputError("expected parameters of two axes or more, got none: pass directions of your own")
-    noise = torch.randn(count, spec.dim, dtype=torch.float64, generator=generator(seed, "filter directions", spec.dim))
-    drawn, weights = spec.unflatten(noise.to(w)), spec.unflatten(w[..., None, :])
-    found: dict[str, Tensor] = {}
-    lead = (*w.shape[:-1], count)
-    for name, shape in zip(spec.names, spec.shapes, strict=True):
-        if len(shape) < 2:
-            found[name] = w.new_zeros((*lead, *shape))
-            continue
-        axes = tuple(range(-(len(shape) - 1), 0))
-        length = torch.linalg.vector_norm(weights[name], dim=axes, keepdim=True)
-        own = torch.linalg.vector_norm(drawn[name], dim=axes, keepdim=True)
-        found[name] = drawn[name] * (length / (own + _TINY))
-    return spec.flatten(found)
 
 
 def slice_flatness(
@@ -148,7 +106,11 @@ def slice_flatness(
     if directions is None:
         if landscape.spec is None:
             raise InputError("expected a network for filter-normalised slices, got none: pass directions of your own")
-        delta = filter_directions(rows, landscape.spec, count, seed)
+        if all(len(shape) < 2 for shape in landscape.spec.shapes):
+            raise InputError("expected parameters of two axes or more, got none: pass directions of your own")
+        source = generator(seed, "filter directions", landscape.dim)
+        noise = torch.randn(count, landscape.dim, dtype=torch.float64, generator=source).to(rows.device)
+        delta = filter_normalised(noise, rows[..., None, :], landscape.spec)
     else:
         delta = directions.detach().to(rows)
         if delta.ndim < 2 or delta.shape[-1] != landscape.dim or delta.shape[:-2] not in ((), w.shape[:-1]):

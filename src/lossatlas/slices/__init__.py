@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from lossatlas.core.normalise import filter_normalised, layer_normalised
 from lossatlas.slices.between import initialisation_line, line_between, plane_through
 from lossatlas.slices.directions import (
     coordinate_directions,
     directions,
     eigenvector_directions,
     filter_directions,
-    filter_normalised,
     gaussian_directions,
     layer_directions,
-    layer_normalised,
     random_directions,
 )
 from lossatlas.slices.evaluate import plane_at, surface, surface_on

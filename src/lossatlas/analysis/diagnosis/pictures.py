@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lossatlas.analysis.diagnosis.case import Case
 from lossatlas.analysis.diagnosis.records import Picture, Series
-from lossatlas.curvature.slice_flatness import filter_directions
+from lossatlas.slices.directions import filter_directions
 
 __all__ = [
     "curvature_picture",

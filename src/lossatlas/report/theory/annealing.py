@@ -174,7 +174,7 @@ def _table(found: AnnealingResult) -> Table:
         (
             name,
             curve.times[i],
-            share.walkers,
+            share.total,
             1 - share.estimate,
             1 - share.high,
             1 - share.low,

@@ -88,7 +88,7 @@ def _findings(study: CommitteeStudy) -> list[Block]:
         ),
         Prose(
             f"Of {own.total} random starts with {k} students and {m} teachers, {own.count} end in a bad minimum: "
-            f"{100 * own.value:.1f} % (95 % interval {100 * own.low:.1f} to {100 * own.high:.1f} %). "
+            f"{100 * own.estimate:.1f} % (95 % interval {100 * own.low:.1f} to {100 * own.high:.1f} %). "
             f"Different ones that were found: {len(study.minima.distinct())}. "
             f"{int((~study.minima.converged).sum())} starts stopped before their gradient vanished."
         ),
@@ -130,7 +130,7 @@ def _overlaps(study: CommitteeStudy) -> Figure:
 
 def _fractions(study: CommitteeStudy) -> Figure:
     units = [bad.units for bad in study.bad]
-    marks: list[Mark] = [Points(units, [bad.fraction.value for bad in study.bad], "here", "series 0")]
+    marks: list[Mark] = [Points(units, [bad.fraction.estimate for bad in study.bad], "here", "series 0")]
     marks += [
         Line([bad.units] * 2, [bad.fraction.low, bad.fraction.high], "95 % interval", "series 0", faint=True)
         for bad in study.bad
@@ -143,7 +143,7 @@ def _fractions(study: CommitteeStudy) -> Figure:
         "", Axis("Units k of student and teacher", ""), Axis("Share that ends badly", "", zero=True), tuple(marks)
     )
     caption = (
-        f"Share of {study.bad[0].fraction.total} random starts that end above a loss of 1e-3, with its exact interval, "
+        f"Share of {study.bad[0].fraction.total} random starts that end above a loss of 1e-3, with its 95 % interval, "
         "beside the runs of Safran & Shamir (2018). Below six units there are no bad minima."
     )
     return Figure("bad-starts", "How many starts end in a bad minimum", caption, (panel,))

@@ -25,7 +25,7 @@ from lossatlas.theory.annealing.schedules import (
     schedules,
 )
 from lossatlas.theory.annealing.spheres import Spheres
-from lossatlas.theory.annealing.success import Proportion, SuccessCurve, compare_schedules, reaches, success_curve
+from lossatlas.theory.annealing.success import SuccessCurve, compare_schedules, reaches, success_curve
 
 __all__ = [
     "AnnealingRun",
@@ -44,7 +44,6 @@ __all__ = [
     "NormalisedLandscape",
     "OnTemperature",
     "Power",
-    "Proportion",
     "Quench",
     "Schedule",
     "SphereEnergy",

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.proportion import Proportion
 from lossatlas.theory.annealing.circle import circle_extrema
 from lossatlas.theory.annealing.contrastive import InfoNCE, NTXent
 from lossatlas.theory.annealing.descent import descend
@@ -20,69 +20,7 @@ from lossatlas.theory.annealing.langevin import Method, anneal
 from lossatlas.theory.annealing.schedule import Beta, Schedule, as_schedule
 from lossatlas.theory.annealing.spheres import Spheres
 
-__all__ = ["Proportion", "SuccessCurve", "compare_schedules", "reaches", "success_curve"]
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A share of independent walkers, with Wilson's interval.
-
-    Args:
-        count: successes.
-        walkers: trials.
-        confidence: of the interval.
-
-    Raises:
-        InputError: no walkers, more successes than walkers, or a confidence outside (0, 1).
-
-    Reference:
-        Wilson 1927, J. Am. Stat. Assoc. 22, 209.
-
-    Example:
-        >>> share = Proportion(0, 10)
-        >>> share.estimate, round(share.low, 3), round(share.high, 3)
-        (0.0, 0.0, 0.278)
-    """
-
-    count: int
-    walkers: int
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.count <= self.walkers or self.walkers < 1 or not 0 < self.confidence < 1:
-            raise InputError(
-                f"expected 0 <= count <= walkers, walkers >= 1 and 0 < confidence < 1, got {self.count}, "
-                f"{self.walkers} and {self.confidence}: correct them"
-            )
-
-    @property
-    def estimate(self) -> float:
-        """Successes over walkers."""
-        return self.count / self.walkers
-
-    @property
-    def low(self) -> float:
-        """Lower end of the interval."""
-        return self._interval()[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        return self._interval()[1]
-
-    def z(self, expected: float) -> float:
-        """Distance from a probability in its own standard errors, (p̂ − p)/√(p(1−p)/w); 0/0 counts as 0."""
-        if not 0 <= expected <= 1:
-            raise InputError(f"expected a probability from 0 to 1, got {expected!r}: give one")
-        difference = self.estimate - expected
-        error = math.sqrt(expected * (1 - expected) / self.walkers)
-        if error == 0:
-            return 0.0 if difference == 0 else math.copysign(math.inf, difference)
-        return difference / error
-
-    def _interval(self) -> tuple[float, float]:
-        found = binomtest(self.count, self.walkers).proportion_ci(self.confidence, method="wilson")
-        return float(found.low), float(found.high)
+__all__ = ["SuccessCurve", "compare_schedules", "reaches", "success_curve"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from lossatlas.theory.committee.erf import Erf
 from lossatlas.theory.committee.experiment import BadStarts, CommitteeStudy, minima_table, study_committee
 from lossatlas.theory.committee.flow import flow_matrices, flow_rates, population_loss
 from lossatlas.theory.committee.landscape import Committee, CommitteeOverlaps
-from lossatlas.theory.committee.minima import BAD_LOSS, Fraction, Minima, describe, find_minima
+from lossatlas.theory.committee.minima import BAD_LOSS, Minima, describe, find_minima
 from lossatlas.theory.committee.orthants import orthant_probability
 from lossatlas.theory.committee.overlaps import activation_of, check_overlaps, overlaps, random_student, realise
 from lossatlas.theory.committee.polish import newton_polish
@@ -26,7 +26,6 @@ __all__ = [
     "Course",
     "Dynamics",
     "Erf",
-    "Fraction",
     "Minima",
     "ReLU",
     "Simulation",

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.proportion import Proportion
 from lossatlas.core.table import Column, Table
 from lossatlas.landscape.analytic.energy import check_count
 from lossatlas.theory.committee.dynamics import Course, Dynamics, check_rate
 from lossatlas.theory.committee.landscape import Committee
-from lossatlas.theory.committee.minima import Fraction, Minima, find_minima
+from lossatlas.theory.committee.minima import Minima, find_minima
 from lossatlas.theory.committee.overlaps import random_student
 from lossatlas.theory.committee.simulator import Simulation, simulate
 from lossatlas.theory.committee.widths import PUBLISHED_BAD
@@ -34,7 +35,7 @@ class BadStarts:
     """
 
     units: int
-    fraction: Fraction
+    fraction: Proportion
     published: float | None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
+from lossatlas.core.proportion import Proportion
 from lossatlas.core.randomness import generator
 from lossatlas.landscape.analytic.energy import check_count
 from lossatlas.theory.committee.blocks import block_sizes
@@ -17,7 +17,7 @@ from lossatlas.theory.committee.dynamics import check_rate
 from lossatlas.theory.committee.landscape import Committee
 from lossatlas.theory.committee.polish import FLAT, newton_polish
 
-__all__ = ["BAD_LOSS", "Fraction", "Minima", "describe", "find_minima"]
+__all__ = ["BAD_LOSS", "Minima", "describe", "find_minima"]
 
 BAD_LOSS = 1e-3
 """A run that ends above this loss ended in a bad minimum (Safran & Shamir 2018)."""
@@ -30,28 +30,6 @@ _ROUND = 100
 _CACHED = 50_000
 # With more students than teachers, descent ends here.
 _SMALL = 1e-4
-
-
-@dataclass(frozen=True)
-class Fraction:
-    """A fraction with its exact interval (Clopper & Pearson 1934).
-
-    Args:
-        count: how many.
-        total: of how many.
-        low: lower end at the confidence asked for.
-        high: upper end.
-    """
-
-    count: int
-    total: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float:
-        """Count / total."""
-        return self.count / self.total
 
 
 @dataclass(frozen=True)
@@ -99,17 +77,13 @@ class Minima:
         """Sizes of the groups of students that have the same overlaps, ascending; n of them."""
         return tuple(block_sizes(*self.landscape.overlaps(self.x)))
 
-    def bad_fraction(self, confidence: float = 0.95) -> Fraction:
+    def bad_fraction(self, confidence: float = 0.95) -> Proportion:
         """Fraction of starts in a bad minimum with its interval.
 
         Raises:
             InputError: a confidence outside (0, 1).
         """
-        if not 0 < confidence < 1:
-            raise InputError(f"expected a confidence between 0 and 1, got {confidence!r}: for instance 0.95")
-        total, count = len(self.loss), int(self.bad.sum())
-        interval = stats.binomtest(count, total).proportion_ci(confidence)
-        return Fraction(count, total, float(interval.low), float(interval.high))
+        return Proportion(int(self.bad.sum()), len(self.loss), confidence)
 
     def distinct(self, digits: int = 8) -> tuple[tuple[int, int], ...]:
         """Different bad minima as (first start that reached it, how many did), lowest loss first.

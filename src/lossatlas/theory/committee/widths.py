@@ -60,7 +60,7 @@ def width_table(
                 width,
                 starts,
                 bad.count,
-                bad.value,
+                bad.estimate,
                 bad.low,
                 bad.high,
                 PUBLISHED_BAD.get((teachers, width)),
@@ -87,7 +87,7 @@ def width_table(
     )
     caption = (
         f"Gradient descent from Gaussian weights, {teachers} orthonormal teachers, as many inputs. Bad: loss above "
-        "0.001. Intervals: Clopper and Pearson, 95 %. Published: Safran & Shamir 2018."
+        "0.001. Intervals: Wilson, 95 %. Published: Safran & Shamir 2018."
     )
     return Table("committee-widths", "Bad minima against width", caption, columns, tuple(rows))
 
