@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,10 +22,10 @@ def _normalised(drawn: Tensor, w: Tensor, spec: ParamSpec, *, filters: bool) -> 
             f"expected directions and weights of {spec.dim} coordinates, got shapes {tuple(drawn.shape)} and "
             f"{tuple(w.shape)}"
         )
-    shape = torch.broadcast_shapes(drawn.shape, w.shape)
-    directions, weights = drawn.double().expand(shape), spec.unflatten(w.detach().double().expand(shape))
+    shape = np.broadcast_shapes(drawn.shape, w.shape)
+    directions, weights = (spec.unflatten(rows.detach().double().expand(shape)) for rows in (drawn, w))
     scaled: dict[str, Tensor] = {}
-    for (name, part), own_shape in zip(spec.unflatten(directions).items(), spec.shapes, strict=True):
+    for (name, part), own_shape in zip(directions.items(), spec.shapes, strict=True):
         axes = len(own_shape)
         if axes <= 1:
             scaled[name] = torch.zeros_like(part)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
-from lossatlas.core.randomness import preserved_random_state
-from lossatlas.landscape.network.hessian import plain_kernels, refuse_hidden
-from lossatlas.landscape.network.hessian_at import RowLoss, graph_bytes
+from lossatlas.landscape.network.hessian import refuse_hidden
+from lossatlas.landscape.network.hessian_at import graph_bytes
+from lossatlas.landscape.network.kept_graphs import ProductsAt, RowLoss
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Source, batch_size
 
@@ -48,7 +47,7 @@ class _OutputGraph:
     """∂ loss / ∂ output, differentiable."""
 
 
-class GaussNewtonAt:
+class GaussNewtonAt(ProductsAt[_OutputGraph]):
     """G = (1/N) Σ_n J_nᵀ M_n J_n at fixed rows, with J_n the Jacobian of the outputs of sample n by the weights.
 
     ``middle="loss"``: M_n is the Hessian of the loss by the outputs: the generalised Gauss-Newton matrix.
@@ -64,11 +63,10 @@ class GaussNewtonAt:
         keep: for how many rows the graphs may be kept; the others compute them for every product.
         differences: take J v from central differences of the outputs.
 
-    Attributes:
-        method: how the last product was computed; None before the first.
-
     Schraudolph 2002, *Fast curvature matrix-vector products for second-order gradient descent*.
     """
+
+    methods: ClassVar[tuple[str, ...]] = JACOBIAN_METHODS
 
     def __init__(
         self,
@@ -80,63 +78,26 @@ class GaussNewtonAt:
         keep: int,
         differences: bool = False,
     ) -> None:
-        self._program, self._losses, self._middle = program, losses, middle
-        self._divide, self._keep = divide, keep
-        self._kept: dict[int, list[_OutputGraph]] = {}
-        self._level = len(JACOBIAN_METHODS) - 1 if differences else 0
-        self.method: str | None = None
+        super().__init__(program, losses, divide=divide, keep=keep, differences=differences)
+        self._middle = middle
 
-    def multiply(self, v: Tensor, where: Tensor) -> Tensor:
-        """Matrices times vectors, ``(k, d) -> (k, d)``; vector i meets the matrix at row ``where[i]``, ``(k,)``."""
-        product = torch.empty_like(v)
-        with preserved_random_state(v.device):
-            for i, row in enumerate(where.tolist()):
-                product[i] = self._one(row, v[i])
-        return product / self._divide
+    def _graphs(self, row: int) -> Iterator[_OutputGraph]:
+        loss = self._losses[row]
+        for batch in loss.batches():
+            yield _graph_of(self._program, loss, batch, self._middle, not self._last)
 
-    def _one(self, row: int, v: Tensor) -> Tensor:
-        last = len(JACOBIAN_METHODS) - 1
-        while True:
-            kernels: AbstractContextManager[None] = plain_kernels() if self._level == 1 else nullcontext()
-            try:
-                with kernels:
-                    found = self._by_graph(row, v)
-                self.method = JACOBIAN_METHODS[self._level]
-                return found
-            except InputError:
-                raise
-            except torch.OutOfMemoryError:
-                if not self._kept:
-                    raise
-                self._kept.clear()
-                self._keep = 0
-            except (RuntimeError, NotImplementedError):  # a kernel without a second derivative
-                if self._level == last:
-                    raise
-                self._kept.clear()
-                self._level += 1
+    def _parts(self, graph: _OutputGraph, vectors: tuple[Tensor, ...], *, keep: bool) -> Sequence[Tensor | None]:
+        return self._pull(graph, self._push(graph, vectors))
 
-    def _by_graph(self, row: int, v: Tensor) -> Tensor:
-        spec = self._program.spec
-        vectors = tuple(spec.unflatten(v).values())
-        product = torch.zeros_like(v)
-        targets = tuple(spec.unflatten(product).values())
-        keep = row in self._kept or len(self._kept) < self._keep
-        pushed = self._differences(row, v) if self._level == len(JACOBIAN_METHODS) - 1 else None
-        fresh: list[_OutputGraph] = []
-        for graph in self._kept.get(row) or self._graphs(row):
-            push = self._push(graph, vectors) if pushed is None else next(pushed)
-            parts = torch.autograd.grad(
-                graph.output, graph.leaves, self._between(graph, push), retain_graph=True, allow_unused=True
-            )
-            for target, part in zip(targets, parts, strict=True):
-                if part is not None:
-                    target.add_(part)
-            if keep:
-                fresh.append(graph)
-        if keep:
-            self._kept[row] = fresh
-        return product
+    def _by_differences(self, row: int, v: Tensor) -> Tensor:
+        pushed = self._differences(row, v)
+        return self._total(v, (self._pull(graph, next(pushed)) for graph in self._graphs(row)))
+
+    def _pull(self, graph: _OutputGraph, push: Tensor) -> Sequence[Tensor | None]:
+        """Jᵀ M times J v."""
+        return torch.autograd.grad(
+            graph.output, graph.leaves, self._between(graph, push), retain_graph=True, allow_unused=True
+        )
 
     def _push(self, graph: _OutputGraph, vectors: tuple[Tensor, ...]) -> Tensor:
         """J v, by differentiating Jᵀ u, which is linear in u."""
@@ -166,11 +127,6 @@ class GaussNewtonAt:
                 for at in (loss.row + h * v, loss.row - h * v)
             )
             yield (ahead - behind) / (2 * h)
-
-    def _graphs(self, row: int) -> Iterator[_OutputGraph]:
-        loss = self._losses[row]
-        for batch in loss.batches():
-            yield _graph_of(self._program, loss, batch, self._middle, self._level < len(JACOBIAN_METHODS) - 1)
 
 
 def output_of(program: Program, params: Any, loss: RowLoss, batch: Any) -> tuple[Tensor, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lossatlas.core.errors import InputError, NonDeterministicLossError
+from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget, resolve_device
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state
@@ -18,8 +18,9 @@ from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
-from lossatlas.landscape.network.hessian_at import HessianAt, RowLoss, foretell_bytes
-from lossatlas.landscape.network.noise import RandomCalls
+from lossatlas.landscape.network.hessian_at import HessianAt, foretell_bytes
+from lossatlas.landscape.network.kept_graphs import RowLoss
+from lossatlas.landscape.network.noise import refuse_noise
 from lossatlas.landscape.network.one_type import widest_type
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
@@ -489,7 +490,7 @@ class NetworkLandscape:
             check_rows(x, self)
         if not self._checked:
             with preserved_random_state(self.device):
-                self._refuse_noise()
+                refuse_noise(self._evaluator, self._initial_point())
             self._checked = True
         if not self._tuned:
             self._evaluator = self._evaluator.with_numerics(self.tune()._evaluator.numerics)
@@ -501,26 +502,3 @@ class NetworkLandscape:
 
     def _measure(self, rows: int) -> Numerics:
         return measure_numerics(self._evaluator, self._initial_point(), rows)
-
-    def _refuse_noise(self) -> None:
-        """Evaluate twice, letting the random state move between, and refuse two different answers."""
-        point = self._initial_point()[None]
-        probe = self._evaluator
-        if isinstance(probe.source, TensorSource):
-            some = torch.arange(min(probe.source.samples, 256), device=self.device)
-            probe = copy.copy(probe)
-            probe.source = TensorSource(probe.source.take(some))
-        first, second = (
-            probe.with_numerics(Numerics()).sums(point, Slices(None, {}), gradient=False) for _ in range(2)
-        )
-        a, b = float(first[0]), float(second[0])
-        # Shuffled loaders change the order of summation, augmentation and dropout change the sum itself.
-        tolerance = 200 * torch.finfo(self.dtype).eps
-        if first[2] != second[2] or abs(a - b) > tolerance * max(abs(a), abs(b)):
-            with RandomCalls() as calls:
-                probe.with_numerics(Numerics()).sums(point, Slices(None, {}), gradient=False)
-            found = f" (it calls {', '.join(calls.names)})" if calls.names else ""
-            raise NonDeterministicLossError(
-                f"expected the same loss twice for the same weights, got {a / first[2]:.9g} and {b / second[2]:.9g}"
-                f"{found}: turn off dropout that is active in eval mode, data augmentation and random sampling"
-            )

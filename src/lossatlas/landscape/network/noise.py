@@ -1,7 +1,8 @@
-"""Which random operations a network runs, for the message that refuses them."""
+"""Losses that differ from one call to the next, and the random operations that make them."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["RandomCalls"]
+from lossatlas.core.errors import NonDeterministicLossError
+from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
+from lossatlas.landscape.network.sources import TensorSource
+
+__all__ = ["RandomCalls", "refuse_noise"]
+
+# Samples on which a loss is tried.
+_SOME = 256
 
 _DROPPING = {
     F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout,
@@ -55,3 +63,38 @@ class RandomCalls(TorchFunctionMode):
             if name not in self.names:
                 self.names.append(name)
         return func(*args, **kwargs)
+
+
+def refuse_noise(evaluator: Evaluator, point: Tensor) -> None:
+    """Evaluate twice, letting the random state move between, and refuse two different answers.
+
+    Args:
+        evaluator: of the loss.
+        point: ``(d,)``.
+
+    Raises:
+        NonDeterministicLossError: the answers differ; the message names the random operations.
+    """
+    probe = copy.copy(evaluator)
+    if isinstance(probe.source, TensorSource):
+        some = torch.arange(min(probe.source.samples, _SOME), device=probe.device)
+        probe.source = TensorSource(probe.source.take(some))
+    probe = probe.with_numerics(Numerics())
+    first, second = (_loss(probe, point) for _ in range(2))
+    # Shuffled loaders change the order of summation, augmentation and dropout change the sum itself.
+    tolerance = 200 * torch.finfo(probe.dtype).eps
+    if first[1] != second[1] or abs(first[0] - second[0]) > tolerance * max(abs(first[0]), abs(second[0])):
+        with RandomCalls() as calls:
+            _loss(probe, point)
+        found = f" (it calls {', '.join(calls.names)})" if calls.names else ""
+        one, other = (total / samples for total, samples in (first, second))
+        raise NonDeterministicLossError(
+            f"expected the same loss twice for the same weights, got {one:.9g} and {other:.9g}{found}: turn off dropout "
+            "that is active in eval mode, data augmentation and random sampling"
+        )
+
+
+def _loss(evaluator: Evaluator, point: Tensor) -> tuple[float, int]:
+    """Summed loss and number of samples."""
+    total, _, samples = evaluator.sums(point[None], Slices(None, {}), gradient=False)
+    return float(total), samples
