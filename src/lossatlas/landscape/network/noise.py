@@ -89,8 +89,8 @@ def refuse_noise(evaluator: Evaluator, point: Tensor) -> None:
         found = f" (it calls {', '.join(calls.names)})" if calls.names else ""
         one, other = (total / samples for total, samples in (first, second))
         raise NonDeterministicLossError(
-            f"expected the same loss twice for the same weights, got {one:.9g} and {other:.9g}{found}: turn off dropout "
-            "that is active in eval mode, data augmentation and random sampling"
+            f"expected the same loss twice for the same weights, got {one:.9g} and {other:.9g}{found}: turn off "
+            "dropout that is active in eval mode, data augmentation and random sampling"
         )
 
 
