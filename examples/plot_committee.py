@@ -2,8 +2,8 @@
 # The bad minimum that one more unit removes
 
 A network learns from another one of the same size. From random weights it may end in a minimum where one student
-follows all teachers a little and the others follow one each. Split any of its students in two, which does not change the
-function: the minimum has become a saddle. So a network with one unit more than its teacher is hardly ever caught.
+follows all teachers a little and the others follow one each. Split a student in two: the function is the same, but the
+minimum has become a saddle. So a network with one unit more than its teacher is hardly ever caught.
 """
 
 import torch

@@ -22,8 +22,8 @@ import lossatlas as la
 from lossatlas.analysis import Sample, difference
 from lossatlas.paths import FourierPathFinder, LinearPathFinder
 from validation.common import verdict, write
-from validation.gradient_change import lipschitz_along_gradient, trajectory
 from validation.path_barriers import Stages
+from validation.trajectories import trajectory
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ def smoothness(stages: Stages, sizes: Sizes) -> dict[str, Any]:
             )
             values = stages.tree(
                 f"smoothness-{norm}-{seed}",
-                lambda exact=exact, run=run: torch.stack(
-                    [lipschitz_along_gradient(exact, w, steps) for w in run["weights"]]
-                ),
+                lambda exact=exact, run=run: la.curvature.gradient_change(exact, run["weights"], steps),
             )
             measured[norm].append(values.tolist())
     logs = {norm: [sum(math.log10(v) for v in run) / len(run) for run in runs] for norm, runs in measured.items()}

@@ -12,6 +12,7 @@ from lossatlas.curvature.diagonal import DiagonalEstimate, diagonal
 from lossatlas.curvature.eigenpairs import Eigenpairs, eigenvalues
 from lossatlas.curvature.finder import CriticalPoints, find_critical_points
 from lossatlas.curvature.gauss_newton import FisherOperator, GaussNewtonOperator
+from lossatlas.curvature.gradient_change import gradient_change
 from lossatlas.curvature.hessian import HessianOperator
 from lossatlas.curvature.index import IndexAgainstLoss, index_against_loss, semicircle_below
 from lossatlas.curvature.local_volume import LocalVolume, local_volume
@@ -63,6 +64,7 @@ __all__ = [
     "eigenvalues",
     "epsilon_sharpness",
     "find_critical_points",
+    "gradient_change",
     "gradient_noise",
     "index_against_loss",
     "local_volume",

@@ -1,4 +1,4 @@
-"""How fast a gradient changes along itself, and the weights a training run passes through."""
+"""The weights a training run passes through."""
 
 from __future__ import annotations
 
@@ -7,29 +7,9 @@ from torch import Tensor
 
 import lossatlas as la
 from lossatlas import training
-from lossatlas.landscape import Landscape
 from lossatlas.problems import Problem
 
-__all__ = ["lipschitz_along_gradient", "trajectory"]
-
-
-def lipschitz_along_gradient(landscape: Landscape, w: Tensor, steps: Tensor) -> Tensor:
-    """Largest |g(w - t g) - g(w)| / |t g| over some t, a lower bound of the gradient's Lipschitz constant.
-
-    Santurkar, Tsipras, Ilyas & Madry 2018 (arXiv 1805.11604), Section 3.2, call it effective beta-smoothness.
-
-    Args:
-        landscape: where.
-        w: ``(d,)``.
-        steps: ``(n,)``, the t.
-
-    Returns:
-        ``()``.
-    """
-    _, gradient = landscape.value_and_grad(w)
-    _, moved = landscape.value_and_grad(w - steps[:, None] * gradient)
-    change = torch.linalg.vector_norm(moved - gradient, dim=-1)
-    return (change / (steps * torch.linalg.vector_norm(gradient))).max()
+__all__ = ["trajectory"]
 
 
 def trajectory(
