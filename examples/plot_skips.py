@@ -22,11 +22,11 @@ losses, rough = {}, {}
 for name, skips in (("with skips", True), ("without", False)):
     problem = la.problems.get("resnet20", data=images, width=0.25, skips=skips)
     settings = {"lr": 0.05, "momentum": 0.9}
-    found = la.training.train(problem, "sgd", replicas=6, epochs=60, batch_size=32, record_every=60, options=settings)
+    found = la.training.train(problem, "sgd", replicas=4, epochs=60, batch_size=32, record_every=60, options=settings)
     losses[name] = found.train.scores["train_loss"].log10().tolist()
     rough[name] = []
     for run, w in enumerate(found.train.weights):
-        planes = [la.slices.surface(problem.train, w, "filter", points=11, span=1.5, seed=run + k) for k in (0, 10)]
+        planes = [la.slices.surface(problem.train, w, "filter", points=9, span=1.5, seed=run + k) for k in (0, 10)]
         rough[name].append(la.slices.roughness(planes).mean)
         if run == 0:
             la.plot(planes[0])
@@ -34,7 +34,7 @@ for name, skips in (("with skips", True), ("without", False)):
 # %%
 # ## What it shows
 #
-# Six runs each, two planes through each end: without skips the surfaces are rougher, and the final losses are higher
+# Four runs each, two planes through each end: without skips the surfaces are rougher, and the final losses are higher
 # and farther apart.
 
 for name, values in rough.items():

@@ -42,8 +42,12 @@ la.plot(Figure("width", "Width", "Eight runs and four pairs for each width.", tu
 #
 # From the narrowest to the widest all three fall, by Welch's interval for the difference of logarithms.
 
+falls = {}
 for name in measured[WIDTHS[0]]:
     narrow, wide = (Sample.of_runs(measured[width][name]).log10() for width in (WIDTHS[0], WIDTHS[-1]))
-    less = difference(narrow, wide).difference
-    print(f"{name}: log10 falls by {less.mean:.2f}, 95 % interval {less.low:.2f} to {less.high:.2f}")
-    assert less.low > 0, name
+    falls[name] = difference(narrow, wide).difference
+    print(
+        f"{name}: log10 falls by {falls[name].mean:.2f}, 95 % interval {falls[name].low:.2f} to {falls[name].high:.2f}"
+    )
+
+assert all(fall.low > 0 for fall in falls.values())
