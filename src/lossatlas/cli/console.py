@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,12 +18,24 @@ from rich.table import Table as RichTable
 
 from lossatlas.study import Piece
 
-__all__ = ["StudyProgress", "console", "duration", "errors", "print_rows", "size"]
+__all__ = ["StudyProgress", "command_line", "console", "duration", "errors", "print_rows", "show_page", "size"]
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _LINE_EVERY = 10.0
+
+
+def command_line() -> str:
+    """What the user typed, for the record of how results were made."""
+    return shlex.join(["lossatlas", *sys.argv[1:]])
+
+
+def show_page(page: Path, since: float | None = None) -> None:
+    """End a command: where its report is, and how long it took since a moment of the monotonic clock, if given."""
+    took = "" if since is None else f"finished in {duration(time.monotonic() - since)}; "
+    console.print(f"{took}open the report:", markup=False)
+    console.print(str(page), markup=False)
 
 
 def duration(seconds: float) -> str:

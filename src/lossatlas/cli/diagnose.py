@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from lossatlas import report as reports
-from lossatlas.cli.console import console, print_rows
+from lossatlas.cli.console import command_line, console, print_rows, show_page
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
@@ -64,12 +62,11 @@ def diagnose(
         name=place.name,
         label="the end of the run" if given is None else given.labels[0],
         unit=place.unit,
-        details={"problem": place.details, "command": shlex.join(["lossatlas", *sys.argv[1:]])},
+        details={"problem": place.details, "command": command_line()},
     )
     written = reports.write_diagnosis(found, out)
     _show(found)
-    console.print("open the report:", markup=False)
-    console.print(str(written), markup=False)
+    show_page(written)
 
 
 def _show(found: Diagnosed) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from lossatlas import report as reports
-from lossatlas.cli.console import console, print_rows
+from lossatlas.cli.console import command_line, console, print_rows, show_page
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
@@ -68,7 +66,7 @@ def spectrum(
             folder=out,
             name=place.name,
             unit=place.unit,
-            details={"problem": place.details, "command": shlex.join(["lossatlas", *sys.argv[1:]])},
+            details={"problem": place.details, "command": command_line()},
             progress=_tell,
         )
     except KeyboardInterrupt:
@@ -77,8 +75,7 @@ def spectrum(
         raise
     written = reports.write_spectra(found, out)
     _show(found)
-    console.print("open the report:", markup=False)
-    console.print(str(written), markup=False)
+    show_page(written)
 
 
 def _tell(done: int, total: int, text: str) -> None:

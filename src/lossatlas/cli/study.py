@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import click
 
 from lossatlas import report as reports
-from lossatlas.cli.console import StudyProgress, console, duration, print_rows, size
+from lossatlas.cli.console import StudyProgress, command_line, console, duration, print_rows, show_page, size
 from lossatlas.cli.types import Folder
 from lossatlas.study import Study, load_config
 from lossatlas.study import plan as plan_study
@@ -53,11 +51,10 @@ def run(recipe: str, *, out: Path, dry_run: bool, workers: int | None, device: s
         return
     start = time.monotonic()
     with StudyProgress() as progress:
-        command = shlex.join(["lossatlas", *sys.argv[1:]])
+        command = command_line()
         task.run(progress, command=command, workers=workers or task.suggested_workers())
     written = reports.write(task.results())
-    console.print(f"finished in {duration(time.monotonic() - start)}; open the report:", markup=False)
-    console.print(str(written), markup=False)
+    show_page(written, since=start)
 
 
 @study.command(context_settings=_SETTINGS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from lossatlas import report as reports
 from lossatlas import slices
-from lossatlas.cli.console import console
+from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.planes import KINDS, MEASURES, make_plane
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.runs import is_run, load_named_runs, load_run
@@ -110,7 +108,7 @@ def surface(
         notes=made.notes,
         details={
             "problem": place.details,
-            "command": shlex.join(["lossatlas", *sys.argv[1:]]),
+            "command": command_line(),
             "seed": seed if chosen in slices.directions else None,
             "statistics": words,
             "exports": _EXPORTED if has_h5() else f"{_WITHOUT_H5}; install lossatlas[h5] for surface.h5",
@@ -125,8 +123,7 @@ def surface(
         console.print(f"Note: {sentence}", markup=False)
     if not has_h5():
         console.print("Note: surface.h5 was left out: install lossatlas[h5] for it.", markup=False)
-    console.print("open the report:", markup=False)
-    console.print(str(written), markup=False)
+    show_page(written)
 
 
 _WITHOUT_H5 = "surface.npz, surface.vtr"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time as clock
 from pathlib import Path
 
 import click
 import numpy as np
 
-from lossatlas.cli.console import console, duration
+from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.theory_committee import committee
 from lossatlas.cli.theory_linear import linear
 from lossatlas.cli.types import Folder
@@ -73,7 +71,7 @@ def annealing(*, schedules: tuple[str, ...], out: Path, **options: float | str) 
         energy, named, _times(step, end), step=step, walkers=int(options["walkers"]), seed=int(options["seed"])
     )
     settings = {name: options[name] for name in (*shown, "time", "step", "walkers", "seed")}
-    command = shlex.join(["lossatlas", *sys.argv[1:]])
+    command = command_line()
     page = write_annealing(AnnealingResult(words, curves, depth, {"energy": words, **settings}, command), out)
     for name, curve in curves.items():
         share = curve.proportions[-1]
@@ -83,8 +81,7 @@ def annealing(*, schedules: tuple[str, ...], out: Path, **options: float | str) 
             + ("" if curve.exact is None else f", exact {100 * (1 - curve.exact[-1]):.1f} %"),
             markup=False,
         )
-    console.print(f"finished in {duration(clock.monotonic() - begin)}; open the report:", markup=False)
-    console.print(str(page), markup=False)
+    show_page(page, since=begin)
 
 
 def _times(step: float, end: float) -> list[float]:

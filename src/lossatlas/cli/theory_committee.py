@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time as clock
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lossatlas.cli.console import console, duration
+from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.types import Folder
 from lossatlas.report.theory.committee import CommitteeResult, write_committee
 from lossatlas.report.write_page import check_page_folder
@@ -37,7 +35,7 @@ def committee(*, students: int, teachers: int, out: Path, **options: Any) -> Non
     found = study_committee(students, teachers, **options)
     settings = {"students": students, "teachers": teachers, **options}
     shown = {name.replace("_", " "): value for name, value in settings.items()}
-    page = write_committee(CommitteeResult(found, shown, shlex.join(["lossatlas", *sys.argv[1:]])), out)
+    page = write_committee(CommitteeResult(found, shown, command_line()), out)
     mean, error = found.simulation.mean()
     bad = found.minima.bad_fraction()
     console.print(
@@ -45,5 +43,4 @@ def committee(*, students: int, teachers: int, out: Path, **options: Any) -> Non
         f"{float(error[-1]):.1g} by SGD; {bad.count} of {bad.total} starts end in a bad minimum",
         markup=False,
     )
-    console.print(f"finished in {duration(clock.monotonic() - begin)}; open the report:", markup=False)
-    console.print(str(page), markup=False)
+    show_page(page, since=begin)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 import time as clock
 from pathlib import Path
 
 import click
 import torch
 
-from lossatlas.cli.console import console, duration
+from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError
 from lossatlas.report.theory import LinearResult, write_linear
@@ -57,7 +55,7 @@ def linear(
         "depth": depth, "modes": modes, "width": width, "start": start, "batch": batch, "rate": rate, "noise": noise,
         "replicas": replicas, "seed": seed,
     }  # fmt: skip
-    page = write_linear(LinearResult(found, settings, shlex.join(["lossatlas", *sys.argv[1:]])), out)
+    page = write_linear(LinearResult(found, settings, command_line()), out)
     for p in found.plateaus:
         console.print(
             f"{len(p.learned)} of {task.modes} modes learned, time {p.since:.2f} to {p.until:.2f}: index "
@@ -70,8 +68,7 @@ def linear(
             f"s* = {rest.sde.target:g} at rest: variance {seen:.3g} ± {error:.1g}, expected {rest.stepped:.3g}",
             markup=False,
         )
-    console.print(f"finished in {duration(clock.monotonic() - begin)}; open the report:", markup=False)
-    console.print(str(page), markup=False)
+    show_page(page, since=begin)
 
 
 def _strengths(text: str) -> list[float]:
