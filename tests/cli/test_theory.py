@@ -38,6 +38,7 @@ def test_annealing_of_a_contrastive_loss_has_no_exact_curve(tmp_path):
     assert run("annealing", *words, "--time", "1", "--step", "0.05", "--walkers", "5", "--out", str(tmp_path)) == 0
     with (tmp_path / "tables" / "failures.csv").open(newline="") as stream:
         assert {row["exact"] for row in csv.DictReader(stream)} == {""}
+    assert "no trap was found" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

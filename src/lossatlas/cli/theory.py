@@ -13,6 +13,7 @@ from lossatlas.cli.theory_committee import committee
 from lossatlas.cli.theory_linear import linear
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError
+from lossatlas.core.hardware import one_thread
 from lossatlas.report.theory import AnnealingResult, write_annealing
 from lossatlas.report.write_page import check_page_folder
 from lossatlas.theory import annealing as annealed
@@ -24,11 +25,14 @@ _DEFAULT_SCHEDULES = (
     "logarithmic:c=0.3", "logarithmic:c=0.5", "logarithmic:c=1", "linear:rate=0.1", "quench:final=60",
 )  # fmt: skip
 _MARKS = 12  # times at which walkers are counted
+_STARTS = 400  # of steepest descent, where traps are looked for
 
 
 @click.group(context_settings=_SETTINGS)
 def theory() -> None:
     """Lay exact predictions over simulations of the same system."""
+    # Quiet cores would save some seconds in a hundred; among busy ones two threads were twenty times slower.
+    click.get_current_context().with_resource(one_thread())
 
 
 theory.add_command(committee)
@@ -58,6 +62,7 @@ def annealing(*, schedules: tuple[str, ...], out: Path, **options: float | str) 
     step, end = float(options["step"]), float(options["time"])
     energy: annealed.CircleToy | annealed.InfoNCE
     shown: tuple[str, ...]
+    falls = None
     if options["energy"] == "circle":
         energy = annealed.CircleToy(float(options["a"]), float(options["b"]))
         words, depth = f"U(θ) = -{options['a']:g} cos 2θ - {options['b']:g} cos θ", annealed.circle_depth(energy)
@@ -67,12 +72,13 @@ def annealing(*, schedules: tuple[str, ...], out: Path, **options: float | str) 
         energy = annealed.InfoNCE(pairs, dimension, float(options["tau"]))
         words, depth = f"InfoNCE of {pairs} aligned pairs in {dimension} dimensions at τ = {options['tau']:g}", None
         shown = ("pairs", "dimension", "tau")
+        falls = annealed.falls(energy, starts=_STARTS, seed=int(options["seed"]))
     curves = annealed.compare_schedules(
         energy, named, _times(step, end), step=step, walkers=int(options["walkers"]), seed=int(options["seed"])
     )
     settings = {name: options[name] for name in (*shown, "time", "step", "walkers", "seed")}
     command = command_line()
-    page = write_annealing(AnnealingResult(words, curves, depth, {"energy": words, **settings}, command), out)
+    page = write_annealing(AnnealingResult(words, curves, depth, {"energy": words, **settings}, command, falls), out)
     for name, curve in curves.items():
         share = curve.proportions[-1]
         console.print(

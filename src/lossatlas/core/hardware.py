@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from lossatlas.core.errors import InputError
 
-__all__ = ["Hardware", "describe_hardware", "memory_budget", "resolve_device", "timed"]
+__all__ = ["Hardware", "describe_hardware", "memory_budget", "one_thread", "resolve_device", "timed"]
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
@@ -89,6 +90,25 @@ def timed(action: Callable[[], object], device: torch.device) -> float:
     if cuda:
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread, and on as many as before at the end.
+
+    Many threads gain nothing on small tensors, and on a busy machine they wait for each other most of the time.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

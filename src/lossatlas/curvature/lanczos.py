@@ -25,7 +25,9 @@ _DENSE = 64
 _FLOOR = 1e-3
 # A search stops a little below the tolerance, so that the residual measured afterwards is not above it by rounding.
 _MARGIN = 0.8
-_BASIS_MEMORY = 4 << 30
+# Bytes for the bases of a group, where one alone does not need more. Larger groups are hardly faster, and several
+# processes may be searching.
+_BASIS_MEMORY = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class ExtremeSearch:
     def _lanczos(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         # One basis for each minimum of a group; several groups where memory asks for it.
         each = self.size * self.operator.dim * 8
-        group = max(1, memory_budget(self.operator.device, 0.5, _BASIS_MEMORY) // each)
+        group = max(1, memory_budget(self.operator.device, 0.1, _BASIS_MEMORY) // each)
         found = [
             self._group(list(range(low, min(low + group, self.operator.rows))))
             for low in range(0, self.operator.rows, group)

@@ -17,7 +17,9 @@ from lossatlas.theory.annealing import (
     OnTemperature,
     Power,
     Quench,
+    circle_extrema,
     compare_schedules,
+    falls,
     reaches,
     success_curve,
 )
@@ -54,6 +56,17 @@ def test_slow_beats_fast() -> None:
     curves = compare_schedules(TOY, {"slow": Logarithmic(0.5), "quench": Quench(60.0)}, [50.0], step=0.02, walkers=1000)
     slow, fast = (curves[name].proportions[0] for name in ("slow", "quench"))
     assert slow.low > fast.high
+
+
+def test_traps_catch_their_share_of_the_circle() -> None:
+    extrema = circle_extrema(TOY)
+    left, right = extrema.basin(extrema.deepest)
+    assert abs(falls(TOY, starts=4000, seed=1).z((right - left) / (2 * math.pi))) < 4
+
+
+@pytest.mark.parametrize(("pairs", "dim"), [(3, 2), (4, 3)])
+def test_infonce_of_few_pairs_has_no_traps(pairs: int, dim: int) -> None:
+    assert falls(InfoNCE(pairs, dim), starts=200).count == 200
 
 
 def test_infonce_reaches_its_simplex() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.proportion import Proportion
 from lossatlas.core.table import Column, Table
 from lossatlas.report.bibliography_theory import THEORY_WORKS
 from lossatlas.report.blocks import Block, Notice, Prose, Section
@@ -33,6 +34,7 @@ class AnnealingResult:
         depth: critical depth of the energy; None where it is not known.
         settings: of the run, by name.
         command: that makes the page; empty if none does.
+        falls: how many uniform starts steepest descent takes to the global minimum; None where it was not tried.
     """
 
     energy: str
@@ -40,6 +42,7 @@ class AnnealingResult:
     depth: CriticalDepth | None
     settings: Mapping[str, object] = field(default_factory=dict)
     command: str = ""
+    falls: Proportion | None = None
 
     def __post_init__(self) -> None:
         if not self.curves:
@@ -104,6 +107,8 @@ def _findings(found: AnnealingResult) -> list[Block]:
         ]
         if judged:
             blocks.append(Notice("What the theorem says of the logarithmic schedules.", tuple(judged)))
+    if found.falls is not None:
+        blocks.append(Prose(_traps(found.falls)))
     distances = [abs(z) for curve in found.curves.values() for z in curve.z or ()]
     if distances:
         blocks.append(
@@ -113,6 +118,21 @@ def _findings(found: AnnealingResult) -> list[Block]:
             )
         )
     return blocks
+
+
+def _traps(falls: Proportion) -> str:
+    missed = falls.total - falls.count
+    if missed:
+        return (
+            f"Steepest descent ends above the global minimum from {missed} of {falls.total} uniform starts: there are "
+            "traps. Paths between the places where it ends give the critical depth (lossatlas.paths, then "
+            "theory.annealing.tree_depth)."
+        )
+    return (
+        f"Steepest descent reaches the global minimum from all of {falls.total} uniform starts: no trap was found, and "
+        f"traps catch at most {100 * (1 - falls.low):.1f} % of the starts. Without traps the critical depth is 0 and "
+        "every logarithmic schedule converges; what walkers lose to 'a wrong basin' is then the time of their descent."
+    )
 
 
 def _share(share: object) -> str:

@@ -25,7 +25,7 @@ from lossatlas.theory.annealing.schedules import (
     schedules,
 )
 from lossatlas.theory.annealing.spheres import Spheres
-from lossatlas.theory.annealing.success import SuccessCurve, compare_schedules, reaches, success_curve
+from lossatlas.theory.annealing.success import SuccessCurve, compare_schedules, falls, reaches, success_curve
 
 __all__ = [
     "AnnealingRun",
@@ -58,6 +58,7 @@ __all__ = [
     "descend",
     "evolve_density",
     "eyring_kramers_gap",
+    "falls",
     "generator_matrix",
     "get_schedule",
     "reaches",

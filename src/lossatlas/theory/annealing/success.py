@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.proportion import Proportion
+from lossatlas.landscape.analytic.energy import check_count
 from lossatlas.theory.annealing.circle import circle_extrema
 from lossatlas.theory.annealing.contrastive import InfoNCE, NTXent
 from lossatlas.theory.annealing.descent import descend
@@ -20,7 +21,7 @@ from lossatlas.theory.annealing.langevin import Method, anneal
 from lossatlas.theory.annealing.schedule import Beta, Schedule, as_schedule
 from lossatlas.theory.annealing.spheres import Spheres
 
-__all__ = ["SuccessCurve", "compare_schedules", "reaches", "success_curve"]
+__all__ = ["SuccessCurve", "compare_schedules", "falls", "reaches", "success_curve"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,29 @@ def reaches(
         return found.energies <= optimum + tolerance
 
     return observe
+
+
+def falls(energy: SphereEnergy, *, starts: int = 400, seed: int = 0, confidence: float = 0.95) -> Proportion:
+    """Share of uniform starts from which steepest descent, without any noise, ends at the global minimum.
+
+    Where all do, no trap was found: the critical depth is 0 as far as this many starts can tell, and traps catch at
+    most 1 − low of the starts.
+
+    Args:
+        energy: one that knows its global minimum.
+        starts: how many.
+        seed: of the starts.
+        confidence: of the interval.
+
+    Raises:
+        InputError: an energy without a known minimum, or what :func:`.descend` refuses.
+
+    Example:
+        >>> falls(InfoNCE(3, 2), starts=50).count
+        50
+    """
+    places = energy.spheres.uniform(check_count(starts, "starts"), seed=seed)
+    return Proportion(int(_success(energy)(places).sum()), starts, confidence)
 
 
 def success_curve(

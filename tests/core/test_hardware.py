@@ -1,0 +1,20 @@
+"""What is said and decided about the machine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lossatlas.core.hardware import one_thread
+
+
+def test_one_thread_gives_the_others_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError), one_thread():
+            assert torch.get_num_threads() == 1
+            raise RuntimeError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
