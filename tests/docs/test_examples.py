@@ -25,6 +25,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return [(kind, text) for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind in languages]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_run(page, tmp_path, monkeypatch):
     """The blocks of a page share their names, as for a reader who starts at its top."""
