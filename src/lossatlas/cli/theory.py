@@ -78,7 +78,9 @@ def annealing(*, schedules: tuple[str, ...], out: Path, **options: float | str) 
     )
     settings = {name: options[name] for name in (*shown, "time", "step", "walkers", "seed")}
     command = command_line()
-    page = write_annealing(AnnealingResult(words, curves, depth, {"energy": words, **settings}, command, falls), out)
+    rising = annealed.rising_directions(energy, seed=int(options["seed"]))
+    found = AnnealingResult(words, curves, depth, {"energy": words, **settings}, command, rising, falls)
+    page = write_annealing(found, out)
     for name, curve in curves.items():
         share = curve.proportions[-1]
         console.print(

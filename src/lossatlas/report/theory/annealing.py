@@ -17,7 +17,7 @@ from lossatlas.report.figure import Axis, Figure, Panel
 from lossatlas.report.marks import Line, Mark, Points
 from lossatlas.report.theory.method import method_section
 from lossatlas.report.write_page import write_page
-from lossatlas.theory.annealing import CriticalDepth, Logarithmic, SuccessCurve
+from lossatlas.theory.annealing import CriticalDepth, Logarithmic, SuccessCurve, equipartition
 
 __all__ = ["AnnealingResult", "annealing_sections", "write_annealing"]
 
@@ -34,6 +34,7 @@ class AnnealingResult:
         depth: critical depth of the energy; None where it is not known.
         settings: of the run, by name.
         command: that makes the page; empty if none does.
+        rising: directions in which the energy rises from its lowest minimum; None where they were not counted.
         falls: how many uniform starts steepest descent takes to the global minimum; None where it was not tried.
     """
 
@@ -42,6 +43,7 @@ class AnnealingResult:
     depth: CriticalDepth | None
     settings: Mapping[str, object] = field(default_factory=dict)
     command: str = ""
+    rising: int | None = None
     falls: Proportion | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +64,9 @@ def annealing_sections(found: AnnealingResult) -> tuple[Section, ...]:
     works = ("hajek1988", "holley1989", "hsu2002", "wilson1927")
     return (
         Section("summary", "Summary", tuple(_findings(found))),
-        Section("failures", "Failures against time", (_failures(found), _schedules(found), _table(found))),
+        Section(
+            "failures", "Failures against time", (_failures(found), *_energies(found), _schedules(found), _table(found))
+        ),
         method_section(found.settings, found.command, tuple(THEORY_WORKS[key] for key in works)),
     )
 
@@ -160,6 +164,33 @@ def _failures(found: AnnealingResult) -> Figure:
     return Figure("failures", "Walkers in a wrong basin", caption, (panel,))
 
 
+def _energies(found: AnnealingResult) -> list[Figure]:
+    curves = {name: curve for name, curve in found.curves.items() if curve.excess is not None}
+    if not curves:
+        return []
+    marks: list[Mark] = []
+    for number, (name, curve) in enumerate(curves.items()):
+        role, means = _role(number), [mean for mean, _ in curve.excess or ()]
+        marks.append(Points(curve.times, _positive(means), f"{name}, walkers", role))
+        for at, (mean, error) in zip(curve.times, curve.excess or (), strict=True):
+            ends = [max(mean - 2 * error, mean / 10), mean + 2 * error]
+            marks.append(Line([at, at], _positive(ends), f"{name}, walkers", role, faint=True))
+        if found.rising is not None:
+            promised = [
+                equipartition(found.rising, beta) if beta > 0 else np.nan for beta in map(curve.schedule, curve.times)
+            ]
+            marks.append(Line(curve.times, _positive(promised), f"{name}, m/2β", role, dashed=True))
+    caption = "Points: mean energy of all walkers above the global minimum, with two standard errors. "
+    if found.rising is not None:
+        caption += (
+            f"Dashed: m/2β with m = {found.rising}, the directions in which the energy rises from its minimum: the law "
+            "of equipartition, for walkers that are all in the global basin, in equilibrium, and cold. Points above it "
+            "when it is cold are trapped or late; below it when it is hot, for there the energy is bounded."
+        )
+    panel = Panel("", _TIME, Axis("Energy above the minimum", "energy", "log"), tuple(marks))
+    return [Figure("energy", "Energy of the walkers", caption, (panel,))]
+
+
 def _schedules(found: AnnealingResult) -> Figure:
     end = next(iter(found.curves.values())).times[-1]
     times = np.geomspace(1e-2 * max(end, 1.0) / 100, end, 200)
@@ -189,6 +220,7 @@ def _table(found: AnnealingResult) -> Table:
         Column("high", "High", "", ".4f"),
         Column("exact", "Exact", "", ".4f"),
         Column("z", "z", "", "+.2f"),
+        Column("energy", "Energy above the minimum", "", ".3g"),
     )
     rows = tuple(
         (
@@ -200,6 +232,7 @@ def _table(found: AnnealingResult) -> Table:
             1 - share.low,
             None if curve.exact is None else 1 - curve.exact[i],
             None if curve.z is None else curve.z[i],
+            None if curve.excess is None else curve.excess[i][0],
         )
         for name, curve in found.curves.items()
         for i, share in enumerate(curve.proportions)

@@ -5,6 +5,7 @@ from lossatlas.theory.annealing.contrastive import InfoNCE, NTXent
 from lossatlas.theory.annealing.depth import CriticalDepth, Verdict, circle_depth, critical_depth, tree_depth
 from lossatlas.theory.annealing.descent import Descent, descend
 from lossatlas.theory.annealing.energies import CircleToy, LinearEnergy, NormalisedLandscape, SphereEnergy
+from lossatlas.theory.annealing.equilibrium import equipartition, rising_directions
 from lossatlas.theory.annealing.fokker_planck import (
     CircleDensity,
     evolve_density,
@@ -56,12 +57,14 @@ __all__ = [
     "compare_schedules",
     "critical_depth",
     "descend",
+    "equipartition",
     "evolve_density",
     "eyring_kramers_gap",
     "falls",
     "generator_matrix",
     "get_schedule",
     "reaches",
+    "rising_directions",
     "schedules",
     "spectral_gap",
     "success_curve",

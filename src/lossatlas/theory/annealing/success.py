@@ -33,12 +33,15 @@ class SuccessCurve:
         times: ``(m,)``, when the same walkers were counted.
         proportions: one per time.
         exact: one per time, from the Fokker–Planck equation; None where it is not known.
+        excess: one per time, mean energy of all walkers above the global minimum and its standard error; None where the
+            minimum is not known, or the energy itself is annealed.
     """
 
     schedule: Schedule
     times: tuple[float, ...]
     proportions: tuple[Proportion, ...]
     exact: tuple[float, ...] | None
+    excess: tuple[tuple[float, float], ...] | None = None
 
     @property
     def z(self) -> tuple[float, ...] | None:
@@ -101,7 +104,7 @@ def falls(energy: SphereEnergy, *, starts: int = 400, seed: int = 0, confidence:
         50
     """
     places = energy.spheres.uniform(check_count(starts, "starts"), seed=seed)
-    return Proportion(int(_success(energy)(places).sum()), starts, confidence)
+    return Proportion(int(_goal(energy)[0](places).sum()), starts, confidence)
 
 
 def success_curve(
@@ -148,6 +151,7 @@ def success_curve(
     """
     if len(times) == 0:
         raise InputError("expected at least one time to count walkers at, got none: give times=[...]")
+    goal, lowest = _goal(energy) if success is None else (success, None)
     run = anneal(
         energy,
         beta,
@@ -159,19 +163,18 @@ def success_curve(
         method=method,
         seed=seed,
         at=times,
-        observe=_success(energy) if success is None else success,
+        observe=lambda x: _observe(x, goal, None if lowest is None else energy),
     )
-    if run.observed.ndim != 2 or run.observed.dtype != torch.bool:
-        raise InputError(
-            f"expected success as a function (w, n*d) -> (w,) of bool, got {tuple(run.observed.shape[1:])} "
-            f"{run.observed.dtype}: compare with a threshold"
-        )
-    counts = run.observed.sum(1).tolist()
-    exact = None
+    counts = run.observed[..., 0].sum(1).tolist()
+    exact = excess = None
+    if lowest is not None and tau is None:
+        above = run.observed[..., 1] - lowest
+        errors = above.std(1) / math.sqrt(above.shape[1])
+        excess = tuple(zip(above.mean(1).tolist(), errors.tolist(), strict=True))
     if isinstance(energy, SupportsAngles) and success is None and tau is None and math.isfinite(float(run.betas[-1])):
         exact = tuple(evolve_density(energy, beta, run.times.tolist()).success.tolist())
-    shares = tuple(Proportion(count, len(run.points), confidence) for count in counts)
-    return SuccessCurve(as_schedule(beta), tuple(run.times.tolist()), shares, exact)
+    shares = tuple(Proportion(int(count), len(run.points), confidence) for count in counts)
+    return SuccessCurve(as_schedule(beta), tuple(run.times.tolist()), shares, exact, excess)
 
 
 def compare_schedules(
@@ -204,7 +207,20 @@ def compare_schedules(
     }
 
 
-def _success(energy: AnyEnergy) -> Callable[[Tensor], Tensor]:
+def _observe(x: Tensor, goal: Callable[[Tensor], Tensor], energy: AnyEnergy | None) -> Tensor:
+    """``(w, 2)``: 1 for success, and the energy where it is asked for."""
+    right = goal(x)
+    if not isinstance(right, Tensor) or right.shape != x.shape[:1] or right.dtype != torch.bool:
+        got = f"{tuple(right.shape)} {right.dtype}" if isinstance(right, Tensor) else type(right).__name__
+        raise InputError(
+            f"expected success as a function (w, n*d) -> (w,) of bool, got {got}: compare with a threshold"
+        )
+    values = energy.value(x) if isinstance(energy, SphereEnergy) else torch.zeros_like(x[:, 0])
+    return torch.stack([right.double(), values.double()], dim=1)
+
+
+def _goal(energy: AnyEnergy) -> tuple[Callable[[Tensor], Tensor], float]:
+    """Whether walkers are in the global basin, and its lowest energy."""
     if isinstance(energy, SphereEnergy) and isinstance(energy, SupportsAngles):
         extrema = circle_extrema(energy)
         left, right = extrema.basin(extrema.deepest)
@@ -213,9 +229,9 @@ def _success(energy: AnyEnergy) -> Callable[[Tensor], Tensor]:
             past = torch.remainder(torch.atan2(x[:, 1], x[:, 0]) - left, 2 * math.pi)
             return past < right - left
 
-        return inside
+        return inside, float(extrema.energies[extrema.deepest])
     if isinstance(energy, InfoNCE | NTXent) and energy.optimum is not None:
-        return reaches(energy, energy.spheres, energy.optimum)
+        return reaches(energy, energy.spheres, energy.optimum), energy.optimum
     raise InputError(
         "expected success=... beside an energy without a known optimum, got none: "
         "use reaches(energy, spheres, optimum), or a function of the walkers that says which are right"
