@@ -24,7 +24,8 @@ def test_whole_study(results: StudyResults) -> None:
     done, training, early, accuracy, barriers, budget = sentences(results)
     assert done == (
         "Four networks (FCP, Autoencoder, LSTM and LeNet) were trained by L-BFGS-GSS and SGD on digits "
-        "(1,437 training and 360 test examples): 42 runs, of which 41 are kept and 1 diverged. It took 3 min 34 s."
+        "(1,437 training and 360 test examples): 42 runs, of which 41 are kept and 1 diverged. The "
+        "computations took 3 min 34 s, added up."
     )
     assert training.startswith("L-BFGS-GSS has the lower mean training loss on FCP (1.4×10⁻⁸ against 6.8×10⁻⁴ by SGD),")
     assert training.endswith("by factors between 2.6 and 5.0×10⁴.")

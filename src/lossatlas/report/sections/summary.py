@@ -53,7 +53,8 @@ def _done(results: StudyResults) -> str:
         text += f": {runs} runs, all kept" if kept == runs else f": {runs} runs, of which {kept} are kept"
         text += f" and {diverged} diverged" if diverged else ""
     seconds = results.provenance.get("seconds")
-    text += f". It took {duration(seconds)}" if isinstance(seconds, int | float) and seconds > 0 else ""
+    if isinstance(seconds, int | float) and seconds > 0:
+        text += f". The computations took {duration(seconds)}, added up"
     return text + "."
 
 
