@@ -26,6 +26,8 @@ _SHAPES = {1: "a line along", 2: "the plane of", 3: "the space of"}
 _OUTSIDE = 0.3
 # Components explain no more than those of a random walk within this part.
 _CHANCE = 0.02
+# The distance of a convex surface from its envelope is rounding.
+_ROUNDING = 1e-9
 
 
 def plane_words(found: Slicing) -> str:
@@ -59,6 +61,7 @@ def findings(found: Slicing) -> tuple[str, ...]:
     ]
     if found.relief is not None:
         rough, minima = found.relief
+        rough = 0.0 if rough < _ROUNDING else rough
         valleys = "one local minimum" if minima == 1 else f"{spelled(minima)} local minima"
         sentences.append(
             f"It has {valleys} on the grid, and its roughness is {number(rough, 2)}: the root mean square of its "
