@@ -40,7 +40,7 @@ def test_whole_study(results: StudyResults) -> None:
     [
         ({}, None),
         ({"fcp": {}}, None),
-        ({"fcp": {"sgd": 0.5}}, "Mean loss with one optimizer only: FCP 0.50 by SGD."),
+        ({"fcp": {"sgd": 0.5}}, "Mean loss: FCP 0.50 by SGD."),
         (
             {"fcp": {"sgd": 0.5, "lbfgs-gss": 0.25}},
             "L-BFGS-GSS has the lower mean loss on FCP (0.25 against 0.50 by SGD), by a factor of 2.0.",
@@ -98,7 +98,7 @@ def test_one_optimizer(make_results: Callable[..., StudyResults], tmp_path: Path
     done, training, *_ = sentences(make_results(tmp_path, [("fcp", "sgd"), ("lenet", "sgd")]))
     assert done.startswith("Two networks (FCP and LeNet) were trained by SGD on digits")
     assert "9 runs, all kept." in done
-    assert training.startswith("Mean training loss with one optimizer only: FCP 6.8×10⁻⁴ by SGD and LeNet")
+    assert training.startswith("Mean training loss: FCP 6.8×10⁻⁴ by SGD and LeNet")
 
 
 def test_nothing_yet(make_results: Callable[..., StudyResults], tmp_path: Path) -> None:

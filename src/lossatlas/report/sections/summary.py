@@ -81,7 +81,7 @@ def _budget(results: StudyResults) -> list[str]:
     which = "All runs" if cut == len(replicas) else f"{cut} of the {len(replicas)} runs"
     return [
         f"{which} ended because the iterations or epochs they were given were used up, not because there was "
-        "nothing left to gain: longer runs may rank the optimizers differently."
+        "nothing left to gain: longer runs may rank them differently."
     ]
 
 
@@ -128,7 +128,7 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
         subject = "" if parts else f" in {noun}"
         parts.append(f"the optimizers are within a factor of {_CLOSE} of each other{subject} on {listing(close)}")
     if alone:
-        parts.append(f"{noun} with one optimizer only: {listing(alone)}")
+        parts.append(f"{noun}{' with one optimizer only' if parts else ''}: {listing(alone)}")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else None
 
