@@ -42,6 +42,16 @@ def test_annealing_of_a_contrastive_loss_has_no_exact_curve(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [["--walkers", "1"], ["--schedule", "quench:final=inf"], ["--schedule", "quench:final=inf", "--energy", "infonce"]],
+    ids=" ".join,
+)
+def test_what_cannot_be_drawn_is_left_out(tmp_path, words):
+    assert run("annealing", "--walkers", "20", *words, "--time", "5", "--out", str(tmp_path)) == 0
+    assert (tmp_path / "figures" / "failures.svg").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--schedule", "logaritmic:c=1"], "did you mean 'logarithmic'"),

@@ -120,7 +120,7 @@ class ExtremeSearch:
     def _lanczos(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         # One basis for each minimum of a group; several groups where memory asks for it.
         each = self.size * self.operator.dim * 8
-        group = max(1, memory_budget(self.operator.device, 0.1, _BASIS_MEMORY) // each)
+        group = max(1, memory_budget(self.operator.device, ceiling=_BASIS_MEMORY) // each)
         found = [
             self._group(list(range(low, min(low + group, self.operator.rows))))
             for low in range(0, self.operator.rows, group)

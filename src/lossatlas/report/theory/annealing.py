@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.proportion import Proportion
@@ -65,7 +66,9 @@ def annealing_sections(found: AnnealingResult) -> tuple[Section, ...]:
     return (
         Section("summary", "Summary", tuple(_findings(found))),
         Section(
-            "failures", "Failures against time", (_failures(found), *_energies(found), _schedules(found), _table(found))
+            "failures",
+            "Failures against time",
+            (_failures(found), *_energies(found), *_schedules(found), _table(found)),
         ),
         method_section(found.settings, found.command, tuple(THEORY_WORKS[key] for key in works)),
     )
@@ -165,21 +168,24 @@ def _failures(found: AnnealingResult) -> Figure:
 
 
 def _energies(found: AnnealingResult) -> list[Figure]:
-    curves = {name: curve for name, curve in found.curves.items() if curve.excess is not None}
-    if not curves:
-        return []
     marks: list[Mark] = []
-    for number, (name, curve) in enumerate(curves.items()):
-        role, means = _role(number), [mean for mean, _ in curve.excess or ()]
-        marks.append(Points(curve.times, _positive(means), f"{name}, walkers", role))
-        for at, (mean, error) in zip(curve.times, curve.excess or (), strict=True):
-            ends = [max(mean - 2 * error, mean / 10), mean + 2 * error]
-            marks.append(Line([at, at], _positive(ends), f"{name}, walkers", role, faint=True))
+    for number, (name, curve) in enumerate(found.curves.items()):
+        if curve.excess is None:
+            continue
+        role, walkers = _role(number), f"{name}, walkers"
+        means = _positive([mean for mean, _ in curve.excess])
+        if np.isfinite(means).any():
+            marks.append(Points(curve.times, means, walkers, role))
+        for at, (mean, error) in zip(curve.times, curve.excess, strict=True):
+            # On a logarithmic axis an interval that reaches zero ends a decade below its middle.
+            ends = [max(mean / 10, mean - 2 * error), mean + 2 * error]
+            marks += _line([at, at], ends, walkers, role, faint=True)
         if found.rising is not None:
-            promised = [
-                equipartition(found.rising, beta) if beta > 0 else np.nan for beta in map(curve.schedule, curve.times)
-            ]
-            marks.append(Line(curve.times, _positive(promised), f"{name}, m/2β", role, dashed=True))
+            betas = [curve.schedule(t) for t in curve.times]
+            promised = [equipartition(found.rising, beta) if beta > 0 else np.nan for beta in betas]
+            marks += _line(curve.times, promised, f"{name}, m/2β", role, dashed=True)
+    if not marks:
+        return []
     caption = "Points: mean energy of all walkers above the global minimum, with two standard errors. "
     if found.rising is not None:
         caption += (
@@ -191,15 +197,25 @@ def _energies(found: AnnealingResult) -> list[Figure]:
     return [Figure("energy", "Energy of the walkers", caption, (panel,))]
 
 
-def _schedules(found: AnnealingResult) -> Figure:
+def _schedules(found: AnnealingResult) -> list[Figure]:
     end = next(iter(found.curves.values())).times[-1]
     times = np.geomspace(1e-2 * max(end, 1.0) / 100, end, 200)
-    marks = tuple(
-        Line(times, _positive([curve.schedule(float(t)) for t in times]), name, _role(number))
-        for number, (name, curve) in enumerate(found.curves.items())
-    )
-    panel = Panel("", _TIME, Axis("Inverse temperature β", "1/energy", "log"), marks)
-    return Figure("schedules", "Schedules", "How cold at what time; infinite and zero β are not drawn.", (panel,))
+    marks: list[Mark] = []
+    for number, (name, curve) in enumerate(found.curves.items()):
+        marks += _line(times, [curve.schedule(float(t)) for t in times], name, _role(number))
+    if not marks:
+        return []
+    panel = Panel("", _TIME, Axis("Inverse temperature β", "1/energy", "log"), tuple(marks))
+    return [Figure("schedules", "Schedules", "How cold at what time; infinite and zero β are not drawn.", (panel,))]
+
+
+def _line(
+    x: Sequence[float] | NDArray[np.float64], y: list[float], label: str, role: str, *, faint: bool = False,
+    dashed: bool = False,
+) -> list[Line]:  # fmt: skip
+    """A line on a logarithmic axis; none where no point can be drawn."""
+    drawn = _positive(y)
+    return [Line(x, drawn, label, role, faint=faint, dashed=dashed)] if np.isfinite(drawn).any() else []
 
 
 def _role(number: int) -> str:

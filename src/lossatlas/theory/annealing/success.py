@@ -33,8 +33,8 @@ class SuccessCurve:
         times: ``(m,)``, when the same walkers were counted.
         proportions: one per time.
         exact: one per time, from the Fokker–Planck equation; None where it is not known.
-        excess: one per time, mean energy of all walkers above the global minimum and its standard error; None where the
-            minimum is not known, or the energy itself is annealed.
+        excess: one per time, mean energy of all walkers above the global minimum and its standard error, NaN for one
+            walker; None where the minimum is not known, or the energy itself is annealed.
     """
 
     schedule: Schedule
@@ -152,6 +152,8 @@ def success_curve(
     if len(times) == 0:
         raise InputError("expected at least one time to count walkers at, got none: give times=[...]")
     goal, lowest = _goal(energy) if success is None else (success, None)
+    # The minimum is that of the energy as it is, not of one that is annealed itself.
+    measured = energy if lowest is not None and tau is None else None
     run = anneal(
         energy,
         beta,
@@ -163,13 +165,14 @@ def success_curve(
         method=method,
         seed=seed,
         at=times,
-        observe=lambda x: _observe(x, goal, None if lowest is None else energy),
+        observe=lambda x: _observe(x, goal, measured),
     )
     counts = run.observed[..., 0].sum(1).tolist()
     exact = excess = None
-    if lowest is not None and tau is None:
+    if measured is not None and lowest is not None:
         above = run.observed[..., 1] - lowest
-        errors = above.std(1) / math.sqrt(above.shape[1])
+        count = above.shape[1]
+        errors = above.std(1) / math.sqrt(count) if count > 1 else torch.full_like(above[:, 0], torch.nan)
         excess = tuple(zip(above.mean(1).tolist(), errors.tolist(), strict=True))
     if isinstance(energy, SupportsAngles) and success is None and tau is None and math.isfinite(float(run.betas[-1])):
         exact = tuple(evolve_density(energy, beta, run.times.tolist()).success.tolist())
