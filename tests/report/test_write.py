@@ -81,6 +81,7 @@ def outline(html: str) -> Outline:
 def test_files(written: Path, make_results: Callable[..., StudyResults]) -> None:
     names = sorted(str(p.relative_to(written)) for p in written.rglob("*") if p.is_file())
     figures = [f"figures/{n}.{s}" for n in ("barriers", "loss-curves", "profiles") for s in ("csv", "png", "svg")]
+    figures.append("figures/drawn.json")
     assert names == sorted([*figures, *(f"tables/{n}.csv" for n in ("barriers", "replicas", "table1")), "report.html"])
     assert (written / "report.html").stat().st_size <= 10_000_000
     for table in make_results(written).tables.values():
@@ -180,7 +181,7 @@ def test_writing_again_gives_the_same_bytes(make_results: Callable[..., StudyRes
     for folder in ("a", "b"):
         assert write(results, tmp_path / folder) == tmp_path / folder / "report.html"
     files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     assert not (tmp_path / "unused").exists()

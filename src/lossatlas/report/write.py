@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lossatlas.core.files import write_atomic
 from lossatlas.report.blocks import Section
+from lossatlas.report.figure_files import write_figures
 from lossatlas.report.markdown import render_markdown
-from lossatlas.report.matplotlib_backend import render_all
 from lossatlas.report.page import render_page
 from lossatlas.report.sections import SECTIONS
 from lossatlas.report.wording import listing
@@ -56,11 +56,7 @@ def write(results: StudyResults, folder: Path | None = None, *, markdown: bool =
     sections = build_sections(results)
     for table in results.tables.values():
         write_atomic(target / "tables" / f"{table.name}.csv", table.to_csv())
-    for section in sections:
-        for figure in section.figures:
-            for suffix, content in render_all(figure, ("png", "svg")).items():
-                write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
-            write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
+    write_figures(target, (figure for section in sections for figure in section.figures))
     title, below = f"Loss landscapes: {results.name}", subtitle(results)
     if markdown:
         write_atomic(target / "report.md", render_markdown(title, below, sections))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lossatlas.core.files import check_folder_for, write_atomic
 from lossatlas.report.blocks import Section
-from lossatlas.report.matplotlib_backend import render_all
+from lossatlas.report.figure_files import write_figures
 from lossatlas.report.page import render_page
 
 __all__ = ["check_page_folder", "write_page"]
@@ -43,10 +43,7 @@ def write_page(folder: str | Path, title: str, subtitle: str, sections: Sequence
     for section in sections:
         for table in section.tables:
             write_atomic(target / "tables" / f"{table.name}.csv", table.to_csv())
-        for figure in section.figures:
-            for suffix, content in render_all(figure, ("png", "svg")).items():
-                write_atomic(target / "figures" / f"{figure.name}.{suffix}", content)
-            write_atomic(target / "figures" / f"{figure.name}.csv", figure.to_csv())
+    write_figures(target, (figure for section in sections for figure in section.figures))
     page = target / "report.html"
     write_atomic(page, render_page(title, subtitle, tuple(sections)))
     return page
