@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_studies import TINY, Log, changed, run
 
-from lossatlas.core.errors import ConfigurationError, DataError, InputError, StorageError
+from lossatlas.core.errors import ConfigurationError, DataError, StorageError
 from lossatlas.study import Piece, Study, plan
 from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.plan import expected_seconds
-
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "data": {"name": "digits", "train_size": 64, "test_size": 32},
-    "networks": {
-        "fcp": {"replicas": 3, "optimizers": {"lbfgs-gss": {"iterations": 4}, "sgd": {"epochs": 2}}},
-    },
-    "paths": {"straight": {"weight_sets": ["train"], "options": {"points": 5}}},
-}
-
-
-class Log:
-    """Remembers which pieces were computed."""
-
-    def __init__(self) -> None:
-        self.computed: list[str] = []
-
-    def begin(self, piece: Piece, number: int, total: int) -> None:
-        self.computed.append(f"{piece.kind} {piece.label}")
-
-    def update(self, piece: Piece, fraction: float, text: str) -> None:
-        assert 0 <= fraction <= 1
-        assert text
-
-    def end(self, piece: Piece, seconds: float) -> None:
-        assert seconds >= 0
-
-
-def run(folder: Path, config: dict[str, Any]) -> list[str]:
-    log = Log()
-    Study(parse_config(config), folder).run(log)
-    return log.computed
-
-
-def changed(**networks: Any) -> dict[str, Any]:
-    return {**TINY, "networks": {"fcp": {**TINY["networks"]["fcp"], **networks}}}
 
 
 @pytest.mark.slow
@@ -143,56 +106,6 @@ def test_status_and_partial_results(tmp_path: Path) -> None:
     ]
 
 
-def stored(folder: Path) -> dict[str, Any]:
-    """What every piece holds, without the seconds it took."""
-    pieces = [status.piece for status in Study.open(folder).status()]
-    store = Study.open(folder).store
-    return {f"{piece.kind} {piece.label}": digests(store.load(piece)[0]) for piece in pieces}
-
-
-def digests(tree: Any) -> Any:
-    """A tree with its tensors as bytes, and without times."""
-    if isinstance(tree, dict):
-        return {key: digests(value) for key, value in tree.items() if "seconds" not in key}
-    if isinstance(tree, list | tuple):
-        return [digests(value) for value in tree]
-    return tree.numpy().tobytes() if isinstance(tree, torch.Tensor) else repr(tree)  # NaN is NaN
-
-
-def test_two_workers_store_the_same_bits_as_one(tmp_path: Path) -> None:
-    run(tmp_path / "one", TINY)
-    for file in ("numerics.json", "study.toml"):
-        (tmp_path / "two" / "store").mkdir(parents=True, exist_ok=True)
-        shutil.copy(tmp_path / "one" / file, tmp_path / "two" / file)
-    log = Log()
-    Study(parse_config(TINY), tmp_path / "two").run(log, workers=2)
-    assert set(log.computed) == set(stored(tmp_path / "one"))
-    assert log.computed.index("ensemble fcp sgd") < log.computed.index("paths straight fcp sgd train")
-    assert stored(tmp_path / "one") == stored(tmp_path / "two")
-    again = Log()
-    Study(parse_config(TINY), tmp_path / "two").run(again, workers=2)
-    assert again.computed == []
-
-
-def test_workers_share_the_threads_and_stop_when_interrupted(tmp_path: Path) -> None:
-    class Stop(Log):
-        def end(self, piece: Piece, seconds: float) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Study(parse_config(TINY), tmp_path).run(Stop(), workers=64)
-    kept = StudyNumerics.load(tmp_path)
-    assert kept is not None
-    assert kept.threads == 1
-    states = [s.state for s in Study.open(tmp_path).status()]
-    assert "done" in states
-    assert "to do" in states
-    run(tmp_path, TINY)
-    assert {s.state for s in Study.open(tmp_path).status()} == {"done"}
-    with pytest.raises(InputError, match="at least one worker, got 0"):
-        Study(parse_config(TINY), tmp_path).run(Log(), workers=0)
-
-
 def test_suggested_workers_fill_the_cores_that_a_study_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = Study(parse_config(TINY), tmp_path)
     for threads, workers in ((1, 1), (2, 2), (3, 3), (64, 4)):
@@ -200,22 +113,6 @@ def test_suggested_workers_fill_the_cores_that_a_study_leaves(tmp_path: Path, mo
         assert study.suggested_workers() == workers
     StudyNumerics("cpu", 32, {"fcp": study.problems["fcp"].train.numerics}).save(tmp_path)
     assert study.suggested_workers() == 2  # of 32 threads each
-
-
-def test_what_fails_in_a_worker_is_raised_and_the_rest_is_kept(tmp_path: Path) -> None:
-    class Spoil(Log):
-        def begin(self, piece: Piece, number: int, total: int) -> None:
-            super().begin(piece, number, total)
-            if piece.kind == "paths":  # a need that is damaged before it is read
-                store.path(piece.needs[0]).write_text("{")
-
-    study = Study(parse_config(TINY), tmp_path)
-    store = study.store
-    with pytest.raises(StorageError):
-        study.run(Spoil(), workers=2)
-    names = [file.name for file in (tmp_path / "store").glob("*.json")]
-    assert any(name.startswith("ensemble") for name in names)
-    assert not any(name.startswith(("claims", "tables")) for name in names)
 
 
 def test_numerics_are_fixed_before_the_first_step_and_reused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import StudyProgress, command_line, console, duration, print_rows, show_page, size
 from lossatlas.cli.types import Folder
-from lossatlas.study import Study, load_config
+from lossatlas.study import EXECUTORS, Executor, Study, load_config
 from lossatlas.study import plan as plan_study
 from lossatlas.study.plan import expected_seconds
 
@@ -28,6 +28,13 @@ _workers = click.option(
     show_default="up to four, as the cores allow",
     help="Processes that compute pieces at the same time.",
 )
+_executor = click.option(
+    "--executor",
+    type=click.Choice(EXECUTORS),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or tasks on a Ray cluster.",
+)
 _device = click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 
 
@@ -41,9 +48,19 @@ def study() -> None:
 @click.option("--out", required=True, type=Folder(), help="Folder of the study.")
 @click.option("--dry-run", is_flag=True, help="List the pieces and what is already done; compute and write nothing.")
 @_workers
+@_executor
 @_device
 @_set
-def run(recipe: str, *, out: Path, dry_run: bool, workers: int | None, device: str, overrides: tuple[str, ...]) -> None:
+def run(
+    recipe: str,
+    *,
+    out: Path,
+    dry_run: bool,
+    workers: int | None,
+    executor: Executor,
+    device: str,
+    overrides: tuple[str, ...],
+) -> None:
     """Run RECIPE (a name or a .toml file), continuing whatever --out already holds, and write its report."""
     task = Study(load_config(recipe, overrides), out, device)
     if dry_run:
@@ -52,7 +69,8 @@ def run(recipe: str, *, out: Path, dry_run: bool, workers: int | None, device: s
     start = time.monotonic()
     with StudyProgress() as progress:
         command = command_line()
-        task.run(progress, command=command, workers=workers or task.suggested_workers())
+        workers = workers or task.suggested_workers()
+        task.run(progress, command=command, workers=workers, executor=executor)
     written = reports.write(task.results())
     show_page(written, since=start)
 

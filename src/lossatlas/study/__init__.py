@@ -8,6 +8,7 @@ from lossatlas.study.connection import Connection, Route
 from lossatlas.study.connection_store import load_connection
 from lossatlas.study.diagnosed import Diagnosed, load_diagnosis
 from lossatlas.study.diagnosing import diagnose
+from lossatlas.study.executors import EXECUTORS, Executor, Observer
 from lossatlas.study.load import load_config, recipe_names, recipe_summary
 from lossatlas.study.plan import PlannedPiece, plan
 from lossatlas.study.results import (
@@ -27,12 +28,13 @@ from lossatlas.study.spectrum import spectrum
 from lossatlas.study.store import Piece
 from lossatlas.study.study import PieceStatus, Study
 from lossatlas.study.surface import Surface, surface
-from lossatlas.study.workers import Observer
 
 __all__ = [
+    "EXECUTORS",
     "Atlas",
     "Connection",
     "Diagnosed",
+    "Executor",
     "Experiment",
     "Holdout",
     "Map",

@@ -21,6 +21,7 @@ from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.examples import load_details, save_details
+from lossatlas.study.executors import Compute, Executor, Observer, check_executor, compute_pieces
 from lossatlas.study.load import parse_config
 from lossatlas.study.made import make_problems
 from lossatlas.study.numerics import StudyNumerics
@@ -28,7 +29,6 @@ from lossatlas.study.results import Gathered, StudyResults
 from lossatlas.study.stages import Planning, list_pieces, stage_of
 from lossatlas.study.store import Piece, Store
 from lossatlas.study.versions import versions
-from lossatlas.study.workers import Compute, Observer, compute_in_processes
 
 __all__ = ["PieceStatus", "Study"]
 
@@ -129,7 +129,14 @@ class Study:
         """All pieces, each after what it needs."""
         return list_pieces(Planning(self.config, self._details(), numerics))
 
-    def run(self, observer: Observer, command: str = "", checkpoint_seconds: float = 30.0, workers: int = 1) -> None:
+    def run(
+        self,
+        observer: Observer,
+        command: str = "",
+        checkpoint_seconds: float = 30.0,
+        workers: int = 1,
+        executor: Executor = "local",
+    ) -> None:
         """Compute every piece that is missing.
 
         A piece is written once, whole; a run killed anywhere loses at most what happened since the last checkpoint of
@@ -141,14 +148,18 @@ class Study:
             checkpoint_seconds: least time between two checkpoints of a piece.
             workers: processes that compute pieces at the same time. A study that begins with several gives each its
                 share of the threads; one that continues keeps the threads it has, and its results are the same bits.
+            executor: ``"local"``: processes of this machine; ``"ray"``: tasks on a Ray cluster, as many at a time as
+                it has room for, each on as many cores as one of ``workers`` has here. Processors of another type may
+                differ in last bits.
 
         Raises:
-            InputError: no worker.
+            InputError: no worker, an unknown executor, or Ray is not installed.
             StorageError: the folder cannot be written, is in use, or holds a study with another configuration.
         """
         # Whatever is refused is refused before the first file is written.
         if workers < 1:
             raise InputError(f"expected at least one worker, got {workers}: leave it out for one")
+        check_executor(executor)
         self._check_folder()
         self._check_batches()
         with self.store.locked():
@@ -158,7 +169,7 @@ class Study:
             numerics.save(self.folder)
             save_details(self.folder, self.config, self.problems)
             pieces = self.pieces(numerics)
-            if workers == 1:
+            if workers == 1 and executor == "local":
                 compute = self._computing(numerics, checkpoint_seconds)
                 for number, piece in enumerate(pieces, 1):
                     if not self.store.has(piece):
@@ -166,7 +177,16 @@ class Study:
                         observer.end(piece, compute(piece, functools.partial(observer.update, piece)))
             else:
                 make = functools.partial(_in_worker, self.folder, checkpoint_seconds)
-                compute_in_processes(pieces, self.store.has, make, observer, workers)
+                compute_pieces(
+                    pieces,
+                    self.store.has,
+                    make,
+                    observer,
+                    executor=executor,
+                    workers=workers,
+                    cores=numerics.threads,
+                    accelerators=int(self.device.type != "cpu"),
+                )
             self._write_provenance(command)
 
     def status(self) -> list[PieceStatus]:
