@@ -37,7 +37,7 @@ def main() -> None:
         told["after the interruption"] = [status.state for status in Study.open(folder).status()]
     Study(parse_config(TINY), folder).run(Log(), executor="ray")
     study = Study.open(folder)
-    elsewhere = functools.partial(_in_worker, folder / "elsewhere", 30.0)
+    elsewhere = functools.partial(_in_worker, folder / "elsewhere", "cpu", 30.0)
     try:
         compute_pieces(
             study.pieces(study.numerics()),

@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+import torch
 from tiny_studies import TINY, Log, run, stored
 
 from lossatlas.core.errors import InputError, LossatlasError, StorageError
 from lossatlas.study import Piece, Study
-from lossatlas.study.executors import on_ray
+from lossatlas.study.executors import compute_pieces, local, on_ray
 from lossatlas.study.executors.schedule import Lost, News, compute_in
 from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
+from lossatlas.study.study import _in_worker
 
 
 class Hands:
     """A pool whose pieces end when the test looks at them: the one begun last ends first."""
 
-    def __init__(self, failing: Sequence[str] = (), error: Exception | None = None) -> None:
+    def __init__(
+        self, at_once: int, failing: Sequence[str] = (), error: Exception | None = None, retries: int = 0
+    ) -> None:
         self.begun: list[str] = []
         self.most = 0
+        self.retries = retries
+        self._at_once = at_once
         self._open: list[tuple[Piece, Future[float]]] = []
         self._failing, self._failure = failing, error
 
     def submit(self, piece: Piece) -> Future[float]:
         self.begun.append(piece.label)
+        if piece.label in self._failing and isinstance(self._failure, BrokenPipeError):
+            raise self._failure
         future: Future[float] = Future()
         self._open.append((piece, future))
         self.most = max(self.most, len(self._open))
         return future
+
+    def room(self) -> int:
+        return self._at_once
 
     def news(self) -> Iterator[News]:
         if not self._open:
@@ -68,8 +81,8 @@ def diamond() -> list[Piece]:
 
 @pytest.mark.parametrize("at_once", [1, 2, 9])
 def test_pieces_come_after_what_they_need(at_once: int) -> None:
-    pool, log = Hands(), Log()
-    compute_in(pool, diamond(), lambda each: False, log, at_once)
+    pool, log = Hands(at_once), Log()
+    compute_in(pool, diamond(), lambda each: False, log)
     assert sorted(pool.begun) == ["alone", "bottom", "left", "right", "top"]
     order = {label: place for place, label in enumerate(pool.begun)}
     assert order["top"] < min(order["left"], order["right"])
@@ -79,22 +92,36 @@ def test_pieces_come_after_what_they_need(at_once: int) -> None:
 
 
 def test_what_is_done_is_not_begun() -> None:
-    pool = Hands()
-    compute_in(pool, diamond(), lambda each: each.label in ("top", "left"), Log(), 2)
+    pool = Hands(2)
+    compute_in(pool, diamond(), lambda each: each.label in ("top", "left"), Log())
     assert pool.begun == ["right", "alone", "bottom"]
-    compute_in(pool, diamond(), lambda each: True, Log(), 2)
+    compute_in(pool, diamond(), lambda each: True, Log())
     assert len(pool.begun) == 3
 
 
 def test_after_a_failure_nothing_begins_and_the_error_is_that_of_the_piece() -> None:
-    pool = Hands(("left",), StorageError("the disk is full"))
+    pool = Hands(3, ("left",), StorageError("the disk is full"))
     with pytest.raises(StorageError, match=r"^the disk is full$"):
-        compute_in(pool, diamond(), lambda each: False, Log(), 3)
+        compute_in(pool, diamond(), lambda each: False, Log())
     assert "bottom" not in pool.begun
-    pool = Hands(("top",), ConnectionError("reset"))
-    with pytest.raises(LossatlasError, match=r"^expected 'test top' .*, got a machine that is gone: run it"):
-        compute_in(pool, diamond(), lambda each: False, Log(), 1)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("reset"), BrokenPipeError("gone before it began")])
+def test_a_piece_whose_process_is_gone_begins_again_so_often(error: Exception) -> None:
+    pool = Hands(1, ("top",), error)
+    with pytest.raises(LossatlasError, match=r"^expected 'test top' to be .*, got a machine that is gone: run"):
+        compute_in(pool, diamond(), lambda each: False, Log())
     assert pool.begun == ["top"]
+    # Which of two took the process down cannot be told.
+    pool = Hands(2, ("top",), error, retries=3)
+    with pytest.raises(LossatlasError, match=r"^expected 'test top'(, 'test alone')? to be"):
+        compute_in(pool, diamond(), lambda each: False, Log())
+    assert pool.begun.count("top") == 4
+
+
+def with_these_paths() -> dict[str, str]:
+    """The environment of a script that imports what the tests do."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 # ---------------------------------------------------------------------- processes of this machine
@@ -148,6 +175,51 @@ def test_what_fails_in_a_worker_is_raised_and_the_rest_is_kept(tmp_path: Path) -
     assert not any(name.startswith(("claims", "tables")) for name in names)
 
 
+def test_an_interruption_from_the_terminal_ends_no_step_half_way(tmp_path: Path) -> None:
+    """A terminal interrupts every process of the command, and the command its workers once more."""
+    running = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "terminal.py"), str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        env=with_these_paths(),
+        start_new_session=True,
+    )
+    while running.poll() is None and not (tmp_path / "step").exists():
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(timeout=60) != 0
+    assert (tmp_path / "whole").exists()
+
+
+def test_what_fails_when_a_worker_begins_is_told_as_it_is(tmp_path: Path) -> None:
+    study = Study(parse_config(TINY), tmp_path)
+    study.run(Log())
+    pieces = study.pieces(study.numerics())
+    elsewhere = functools.partial(_in_worker, tmp_path / "elsewhere", "cpu", 30.0)
+    with pytest.raises(StorageError, match=r"expected a study in .*elsewhere"):
+        compute_pieces(
+            pieces, lambda each: False, elsewhere, Log(), executor="local", workers=1, cores=1, accelerators=0
+        )
+
+
+def test_a_stop_before_a_piece_begins_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_here", {"stopped": True})
+    with pytest.raises(KeyboardInterrupt):
+        local._compute(piece("any"))
+
+
+def test_threads_are_given_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        study = Study(parse_config(TINY), tmp_path)
+        assert study.numerics(4).threads == 1
+        assert study.numerics(2).threads == 2
+        study.run(Log(), workers=1)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_unknown_executors_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got 'slurm'.*local.*ray"):
         Study(parse_config(TINY), tmp_path / "s").run(Log(), executor="slurm")  # type: ignore[arg-type]
@@ -158,23 +230,30 @@ def test_unknown_executors_are_refused_before_anything_is_written(tmp_path: Path
 def test_without_ray_the_user_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=re.escape("pip install 'lossatlas[ray]'")):
-        Study(parse_config(TINY), tmp_path).run(Log(), executor="ray")
-    # The study is whole: it goes on without.
-    assert "tables all" in run(tmp_path, TINY)
+        Study(parse_config(TINY), tmp_path / "s").run(Log(), executor="ray")
+    assert not (tmp_path / "s").exists()
 
 
-def cluster(*machines: dict[str, float]) -> Any:
-    return SimpleNamespace(nodes=lambda: [{"Alive": m.pop("alive", 1) > 0, "Resources": m} for m in machines])
+def cluster(cores: int, accelerators: int, *machines: dict[str, float]) -> on_ray._RayPool:
+    """A pool beside machines of our making; no cluster is started."""
+    pool = on_ray._RayPool.__new__(on_ray._RayPool)
+    nodes = [{"Alive": m.pop("alive", 1) > 0, "Resources": m} for m in machines]
+    pool._ray, pool._cores, pool._accelerators = SimpleNamespace(nodes=lambda: nodes), cores, accelerators
+    return pool
 
 
 def test_room_in_a_cluster() -> None:
-    assert on_ray._room(cluster({"CPU": 8.0}, {"CPU": 3.0}), 2, 0) == 5
-    assert on_ray._room(cluster({"CPU": 8.0, "GPU": 2.0}, {"CPU": 64.0}), 2, 1) == 2
-    assert on_ray._room(cluster({"CPU": 8.0, "alive": 0.0}, {"CPU": 2.0}), 2, 0) == 1
-    with pytest.raises(InputError, match=r"a machine with 16 cores for a piece, got a Ray cluster whose largest has 8"):
-        on_ray._room(cluster({"CPU": 8.0}, {"CPU": 8.0}), 16, 0)
+    assert cluster(2, 0, {"CPU": 8.0}, {"CPU": 3.0}).room() == 5
+    assert cluster(2, 1, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 64.0}).room() == 2
+    assert cluster(2, 0, {"CPU": 8.0, "alive": 0.0}, {"CPU": 2.0}).room() == 1
+    to_come = cluster(2, 0, {"memory": 1e9})  # a head that computes nothing; the first piece calls for machines
+    to_come.check_room()
+    assert to_come.room() == 1
+    cluster(8, 0, {"CPU": 8.0}).check_room()
+    with pytest.raises(InputError, match="a machine with 16 cores for a piece, got a Ray cluster whose largest has 8"):
+        cluster(16, 0, {"CPU": 8.0}, {"CPU": 8.0}).check_room()
     with pytest.raises(InputError, match=r"1 core and a GPU for a piece.*or that has no GPU"):
-        on_ray._room(cluster({"CPU": 8.0}), 1, 1)
+        cluster(1, 1, {"CPU": 8.0}).check_room()
 
 
 @pytest.mark.slow
@@ -190,7 +269,7 @@ def test_ray_stores_the_same_bits_and_goes_on_after_an_interruption(tmp_path: Pa
         text=True,
         timeout=280,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=with_these_paths(),
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

@@ -12,7 +12,9 @@ import pytest
 import torch
 from tiny_studies import TINY, Log, changed, run
 
-from lossatlas.core.errors import ConfigurationError, DataError, StorageError
+from lossatlas.core.errors import ConfigurationError, DataError, InputError, StorageError
+from lossatlas.core.files import save_tree
+from lossatlas.report import write
 from lossatlas.study import Piece, Study, plan
 from lossatlas.study.load import parse_config
 from lossatlas.study.numerics import StudyNumerics
@@ -185,3 +187,57 @@ def test_results_are_read_without_the_data(tmp_path: Path) -> None:
     # Another configuration is not that of the file.
     with pytest.raises(DataError, match=r"mine\.npz"):
         Study(parse_config({**config, "data": {"name": str(archive), "train_size": 70}}), folder).status()
+
+
+def test_an_atlas_of_one_minimum_is_a_tree_of_one_leaf(tmp_path: Path) -> None:
+    config = {**changed(replicas=1, optimizers={"sgd": {"epochs": 1}}), "atlas": {"all": {"method": "linear"}}}
+    run(tmp_path, config)
+    (atlas,) = Study.open(tmp_path).results().atlases
+    ensemble = Study.open(tmp_path).results().experiments[0].ensemble
+    assert atlas.tree.energies.tolist() == pytest.approx(ensemble.train.scores["train_loss"].tolist(), rel=1e-6)
+    assert write(Study.open(tmp_path).results()).is_file()
+
+
+def test_held_out_parts_are_tried_before_anything_is_written(tmp_path: Path) -> None:
+    # Held out of 1 437 scans, of which no train_size is then to be taken.
+    whole = {**TINY, "data": {"name": "digits"}}
+    for fraction, error, told in (
+        (1437, InputError, "expected"),
+        (1.5, InputError, "expected"),
+        (1420, ConfigurationError, "1 to 17 .*holdout 'h' leaves"),
+    ):
+        with pytest.raises(error, match=told):
+            run(tmp_path / "s", {**whole, "holdout": {"h": {"fraction": fraction}}})
+        assert not (tmp_path / "s").exists()
+    assert "holdout h fcp sgd" in run(tmp_path / "s", {**TINY, "holdout": {"h": {"fraction": 16, "replicas": 1}}})
+    (holdout, *_) = Study.open(tmp_path / "s").results().holdouts
+    assert holdout.fraction == 16
+
+
+def test_what_a_gpu_computed_is_read_without_one(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    kept = StudyNumerics.load(tmp_path)
+    assert kept is not None
+    StudyNumerics("cuda", kept.threads, kept.networks).save(tmp_path)
+    study = Study.open(tmp_path)
+    assert study.results().provenance["device"] == "cuda"
+    assert {status.state for status in study.status()} == {"to do"}  # addresses tell devices apart
+    with pytest.raises(InputError, match="expected a CUDA device"):
+        study.run(Log())
+
+
+def test_a_checkpoint_left_beside_its_result_is_removed(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    study = Study.open(tmp_path)
+    piece = study.status()[0].piece
+    save_tree(study.store.checkpoint(piece), {"x": torch.ones(1)})
+    run(tmp_path, TINY)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_status_reads_no_tensors(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    for tensors in (tmp_path / "store").glob("*.safetensors"):
+        tensors.unlink()
+    status = Study.open(tmp_path).status()
+    assert all(each.state == "done" and each.seconds is not None for each in status)

@@ -13,7 +13,7 @@ from lossatlas.cli.theory_committee import committee
 from lossatlas.cli.theory_linear import linear
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError
-from lossatlas.core.hardware import one_thread
+from lossatlas.core.hardware import on_threads
 from lossatlas.report.theory import AnnealingResult, write_annealing
 from lossatlas.report.write_page import check_page_folder
 from lossatlas.theory import annealing as annealed
@@ -32,7 +32,7 @@ _STARTS = 400  # of steepest descent, where traps are looked for
 def theory() -> None:
     """Lay exact predictions over simulations of the same system."""
     # Quiet cores would save some seconds in a hundred; among busy ones two threads were twenty times slower.
-    click.get_current_context().with_resource(one_thread())
+    click.get_current_context().with_resource(on_threads(1))
 
 
 theory.add_command(committee)

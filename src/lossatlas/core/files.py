@@ -32,6 +32,7 @@ __all__ = [
     "canonical_json",
     "check_folder_for",
     "digest",
+    "load_entry",
     "load_tree",
     "remove_tree",
     "save_tree",
@@ -215,6 +216,24 @@ def load_tree(path: Path) -> Tree:
     except SafetensorError as error:
         raise StorageError(f"expected safetensors beside {path}, got '{error}'") from error
     return _unpack(packed, tensors)
+
+
+def load_entry(path: Path, key: str) -> Any:
+    """Read one plain entry of a stored tree without reading its tensors.
+
+    Args:
+        path: the JSON file.
+        key: of the outermost dictionary; its value is a number, a string, a boolean or None.
+
+    Raises:
+        StorageError: the file is missing or damaged, or has no such entry.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["content"][key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"expected a stored result with '{key}' in {path}, got {error!r}: delete the file to have it made again"
+        ) from error
 
 
 def remove_tree(path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from lossatlas.core.errors import InputError
 
-__all__ = ["Hardware", "describe_hardware", "memory_budget", "one_thread", "resolve_device", "timed"]
+__all__ = ["Hardware", "describe_hardware", "memory_budget", "on_threads", "resolve_device", "timed"]
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
@@ -93,18 +93,21 @@ def timed(action: Callable[[], object], device: torch.device) -> float:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute on one thread, and on as many as before at the end.
+def on_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute on so many threads, and on as many as before at the end.
 
     Many threads gain nothing on small tensors, and on a busy machine they wait for each other most of the time.
 
+    Args:
+        count: at least 1.
+
     Example:
-        >>> with one_thread():
+        >>> with on_threads(1):
         ...     torch.get_num_threads()
         1
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

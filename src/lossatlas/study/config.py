@@ -50,7 +50,7 @@ class DataConfig(_Strict):
 
     name: str = "digits"
     directory: str | None = None
-    validation: float = Field(default=0.0, ge=0)
+    validation: int | float = Field(default=0.0, ge=0)
     train_size: _Count | None = None
     test_size: _Count | None = None
 
@@ -208,7 +208,7 @@ class HoldoutConfig(_Strict):
         replicas: at most this many per optimizer; null: as many as the network has.
     """
 
-    fraction: float = Field(default=0.1, gt=0)
+    fraction: int | float = Field(default=0.1, gt=0)
     networks: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
     replicas: _Count | None = None
 

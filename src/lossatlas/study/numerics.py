@@ -11,6 +11,7 @@ import torch
 
 from lossatlas.core.errors import StorageError
 from lossatlas.core.files import write_atomic
+from lossatlas.core.hardware import on_threads
 from lossatlas.landscape.network import Numerics
 from lossatlas.problems import Problem
 
@@ -83,9 +84,9 @@ class StudyNumerics:
         """
         kept = known.networks if known is not None and known.device == device else {}
         threads = known.threads if kept and known is not None else max(1, torch.get_num_threads() // workers)
-        torch.set_num_threads(threads)  # strategies are timed as they will run
         networks = dict(kept)
-        for name, (problem, rows) in problems.items():
-            if name not in networks:
-                networks[name] = problem.train.tune(rows).numerics
+        with on_threads(threads):  # strategies are timed as they will run
+            for name, (problem, rows) in problems.items():
+                if name not in networks:
+                    networks[name] = problem.train.tune(rows).numerics
         return cls(device, threads, networks)

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lossatlas.core.hardware import on_threads
 from lossatlas.study.costs import Costs
 from lossatlas.study.stages import stage_of
 from lossatlas.study.study import Study
@@ -63,9 +64,10 @@ def plan(study: Study, workers: int = 1) -> list[PlannedPiece]:
     costs = Costs(study.config, study.problems, numerics)
     done = {status.piece.address for status in study.status() if status.state == "done"}
     planned = []
-    for piece in study.pieces(numerics):
-        cost = stage_of(piece).cost(piece, costs)
-        finished = piece.address in done
-        seconds = 0.0 if finished else cost.seconds
-        planned.append(PlannedPiece(f"{piece.kind} {piece.label}", seconds, cost.memory, cost.disk, finished))
+    with on_threads(numerics.threads):
+        for piece in study.pieces(numerics):
+            cost = stage_of(piece).cost(piece, costs)
+            finished = piece.address in done
+            seconds = 0.0 if finished else cost.seconds
+            planned.append(PlannedPiece(f"{piece.kind} {piece.label}", seconds, cost.memory, cost.disk, finished))
     return planned

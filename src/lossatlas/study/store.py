@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import Tree, digest, load_tree, remove_tree, save_tree
+from lossatlas.core.files import Tree, digest, load_entry, load_tree, remove_tree, save_tree
 
 __all__ = ["Piece", "Store"]
 
@@ -91,6 +91,14 @@ class Store:
                 "delete the file to have it made again"
             )
         return tree["result"], float(tree["seconds"])
+
+    def seconds(self, piece: Piece) -> float:
+        """How long a finished piece took.
+
+        Raises:
+            StorageError: it is missing or damaged.
+        """
+        return float(load_entry(self.path(piece), "seconds"))
 
     def discard_checkpoint(self, piece: Piece) -> None:
         """Delete the checkpoint of a finished piece."""

@@ -16,14 +16,14 @@ import torch
 from lossatlas import optimize
 from lossatlas.core.errors import ConfigurationError, InputError, StorageError
 from lossatlas.core.files import write_atomic
-from lossatlas.core.hardware import describe_hardware, resolve_device
+from lossatlas.core.hardware import describe_hardware, on_threads, resolve_device
 from lossatlas.problems import Problem
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.examples import load_details, save_details
 from lossatlas.study.executors import Compute, Executor, Observer, check_executor, compute_pieces
 from lossatlas.study.load import parse_config
-from lossatlas.study.made import make_problems
+from lossatlas.study.made import make_problem, make_problems
 from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.results import Gathered, StudyResults
 from lossatlas.study.stages import Planning, list_pieces, stage_of
@@ -90,8 +90,12 @@ class Study:
             ) from None
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise StorageError(f"expected a readable {path / CONFIG_FILE}, got '{error}'") from error
+        study = cls(parse_config(document, str(path / CONFIG_FILE)), path)
         numerics = StudyNumerics.load(path)
-        return cls(parse_config(document, str(path / CONFIG_FILE)), path, numerics.device if numerics else "cpu")
+        if numerics is not None:
+            # Not looked for: what was computed on a GPU can be read without one.
+            study.device = torch.device(numerics.device)
+        return study
 
     @property
     def problems(self) -> dict[str, Problem]:
@@ -169,14 +173,19 @@ class Study:
             numerics.save(self.folder)
             save_details(self.folder, self.config, self.problems)
             pieces = self.pieces(numerics)
+            for piece in filter(self.store.has, pieces):
+                self.store.discard_checkpoint(piece)  # of a process that was killed when it had stored the piece
             if workers == 1 and executor == "local":
                 compute = self._computing(numerics, checkpoint_seconds)
-                for number, piece in enumerate(pieces, 1):
-                    if not self.store.has(piece):
-                        observer.begin(piece, number, len(pieces))
-                        observer.end(piece, compute(piece, functools.partial(observer.update, piece)))
+                with on_threads(numerics.threads):
+                    for number, piece in enumerate(pieces, 1):
+                        if not self.store.has(piece):
+                            observer.begin(piece, number, len(pieces))
+                            observer.end(piece, compute(piece, functools.partial(observer.update, piece)))
             else:
-                make = functools.partial(_in_worker, self.folder, checkpoint_seconds)
+                # Ray gives each of its processes accelerators of its own.
+                device = str(self.device) if executor == "local" else self.device.type
+                make = functools.partial(_in_worker, self.folder, device, checkpoint_seconds)
                 compute_pieces(
                     pieces,
                     self.store.has,
@@ -187,7 +196,7 @@ class Study:
                     cores=numerics.threads,
                     accelerators=int(self.device.type != "cpu"),
                 )
-            self._write_provenance(command)
+            self._write_provenance(command, executor)
 
     def status(self) -> list[PieceStatus]:
         """Where every piece stands; nothing is computed."""
@@ -198,7 +207,7 @@ class Study:
             PieceStatus(
                 piece,
                 "done" if self.store.has(piece) else "in progress" if self.store.started(piece) else "to do",
-                self.store.load(piece)[1] if self.store.has(piece) else None,
+                self.store.seconds(piece) if self.store.has(piece) else None,
             )
             for piece in self.pieces(numerics)
         ]
@@ -228,7 +237,6 @@ class Study:
     # ------------------------------------------------------------------ inside
     def _computing(self, numerics: StudyNumerics, checkpoint_seconds: float) -> Compute:
         """What computes a piece in this process and stores it."""
-        torch.set_num_threads(numerics.threads)
         fixed = {name: p.with_numerics(numerics.networks[name]) for name, p in self.problems.items()}
         context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
 
@@ -256,14 +264,21 @@ class Study:
         return gathered
 
     def _check_batches(self) -> None:
-        for name, network in self.config.networks.items():
-            samples = self.problems[name].train.samples
-            for optimizer, settings in network.optimizers.items():
-                if optimize.get(optimizer, **settings.options).stochastic and settings.batch_size > samples:
-                    raise ConfigurationError(
-                        f"expected batch_size from 1 to {samples} (the training examples) for optimizer '{optimizer}' "
-                        f"of network '{name}', got {settings.batch_size}"
-                    )
+        """Refuse mini-batches larger than the data, and parts that cannot be held out."""
+        for name in self.config.networks:
+            self._check_batch(name, self.problems[name].train.samples, "")
+        for stage, how in self.config.holdout.items():
+            for name in how.networks or self.config.networks:
+                problem = make_problem(self.config, name, "cpu", validation=how.fraction)
+                self._check_batch(name, problem.train.samples, f" that holdout '{stage}' leaves")
+
+    def _check_batch(self, name: str, samples: int, which: str) -> None:
+        for optimizer, settings in self.config.networks[name].optimizers.items():
+            if optimize.get(optimizer, **settings.options).stochastic and settings.batch_size > samples:
+                raise ConfigurationError(
+                    f"expected batch_size from 1 to {samples} (the training examples{which}) for optimizer "
+                    f"'{optimizer}' of network '{name}', got {settings.batch_size}"
+                )
 
     def _claim(self) -> None:
         """Write the configuration into a folder that is ours."""
@@ -291,11 +306,12 @@ class Study:
                 "choose another --out"
             )
 
-    def _write_provenance(self, command: str) -> None:
+    def _write_provenance(self, command: str, executor: Executor) -> None:
         document = {
             "hardware": describe_hardware(self.device).to_json(),
             "packages": versions(),
             "command": command,
+            "executor": executor,
         }
         write_atomic(self.folder / PROVENANCE_FILE, json.dumps(document, indent=1) + "\n")
 
@@ -319,7 +335,10 @@ class Study:
         }
 
 
-def _in_worker(folder: Path, checkpoint_seconds: float) -> Compute:
-    """Open the study that another process holds, to compute pieces of it."""
+def _in_worker(folder: Path, device: str, checkpoint_seconds: float) -> Compute:
+    """Open the study that another process holds, to compute pieces of it in this one."""
     study = Study.open(folder)
-    return study._computing(study.numerics(), checkpoint_seconds)
+    study.device = resolve_device(device)
+    numerics = study.numerics()
+    torch.set_num_threads(numerics.threads)
+    return study._computing(numerics, checkpoint_seconds)

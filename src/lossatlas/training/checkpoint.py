@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import Tree, digest, load_tree, remove_tree, save_tree
+from lossatlas.core.files import Tree, digest, load_tree, save_tree
 
 __all__ = ["Checkpoint"]
 
@@ -54,8 +54,3 @@ class Checkpoint:
         if self.path is not None:
             save_tree(self.path, {"identity": digest(self.identity), "state": state})
             self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """Delete the file when the run is complete."""
-        if self.path is not None:
-            remove_tree(self.path)

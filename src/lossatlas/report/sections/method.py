@@ -64,6 +64,8 @@ def _run(results: StudyResults) -> Definitions:
     if provenance.get("seed") is not None:
         rows.append(("seed", str(provenance["seed"])))
     rows += [(key, str(provenance[key])) for key in ("device", "threads") if provenance.get(key) is not None]
+    if provenance.get("executor") == "ray":
+        rows.append(("computed by", "a Ray cluster; the machine below is the one that began it"))
     seconds = provenance.get("seconds")
     if isinstance(seconds, int | float):
         rows.append(("time", duration(seconds)))

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from lossatlas.core.errors import InputError, nearest
 from lossatlas.study.executors.local import local_pool
-from lossatlas.study.executors.on_ray import ray_pool
+from lossatlas.study.executors.on_ray import import_ray, ray_pool
 from lossatlas.study.executors.schedule import Compute, Observer, compute_in
 from lossatlas.study.store import Piece
 
@@ -18,13 +18,15 @@ EXECUTORS: tuple[Executor, ...] = get_args(Executor)
 
 
 def check_executor(name: str) -> None:
-    """Refuse a name that is none.
+    """Refuse a name that is none, or what is not installed.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or Ray is not installed.
     """
     if name not in EXECUTORS:
         raise InputError(f"expected an executor, got '{name}': {nearest(name, EXECUTORS)}")
+    if name == "ray":
+        import_ray()
 
 
 def compute_pieces(
@@ -56,7 +58,7 @@ def compute_pieces(
     missing = sum(not done(piece) for piece in pieces)
     if missing and executor == "ray":
         with ray_pool(make, cores, accelerators) as cluster:
-            compute_in(cluster, pieces, done, observer, cluster.room)
+            compute_in(cluster, pieces, done, observer)
     elif missing:
         with local_pool(make, min(workers, missing)) as processes:
-            compute_in(processes, pieces, done, observer, workers)
+            compute_in(processes, pieces, done, observer)

@@ -32,14 +32,14 @@ def local_pool(make: Callable[[], Compute], processes: int) -> Iterator[_LocalPo
 
     Args:
         make: called once in each process, can be pickled; its result computes pieces there.
-        processes: how many.
+        processes: how many, and so pieces at a time.
     """
     spawn = multiprocessing.get_context("spawn")
     events: Queue[News] = spawn.Queue()
     stopped, stop = spawn.Pipe(duplex=False)
     pool = ProcessPoolExecutor(processes, spawn, _begin, (make, events, stopped))
     try:
-        yield _LocalPool(pool, events)
+        yield _LocalPool(pool, events, processes)
     finally:
         # After an interruption the processes have pieces to leave, otherwise they are idle.
         stop.close()
@@ -49,8 +49,14 @@ def local_pool(make: Callable[[], Compute], processes: int) -> Iterator[_LocalPo
 
 
 class _LocalPool:
-    def __init__(self, pool: ProcessPoolExecutor, events: Queue[News]) -> None:
-        self._pool, self._events = pool, events
+    retries = 0  # one that is gone takes the others with it
+
+    def __init__(self, pool: ProcessPoolExecutor, events: Queue[News], processes: int) -> None:
+        self._pool, self._events, self._processes = pool, events, processes
+
+    def room(self) -> int:
+        """As many pieces as processes."""
+        return self._processes
 
     def submit(self, piece: Piece) -> Future[float]:
         """Begin a piece."""
@@ -77,17 +83,22 @@ _here: dict[str, Any] = {}
 
 def _begin(make: Callable[[], Compute], events: Queue[News], stopped: Connection) -> None:
     """Make ready to compute; stop when the parent says so, end when it does."""
+    # A terminal sends Ctrl-C to the parent and to its processes. Only the parent's word counts, or it would come twice.
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, _interrupt)
+    events.cancel_join_thread()  # a parent that stops reads no more news, and is not to be waited for
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel, stopped), daemon=True).start()
-    _here.update(compute=make(), events=events)
+    _here.update(make=make, events=events)
 
 
 def _watch(parent: int, stopped: Connection) -> None:
     if parent in wait_for_one([parent, stopped]):
         os._exit(1)  # a killed study must not go on writing beside the one that continues it
-    _thread.interrupt_main()
+    _here["stopped"] = True
+    _thread.interrupt_main()  # at the level of Python, where no mask of signals holds it back
     wait_for_one([parent])
     os._exit(1)
 
@@ -99,9 +110,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _compute(piece: Piece) -> float:
-    compute: Compute = _here["compute"]
     _here["computing"] = True
     try:
+        if "stopped" in _here:  # before there was a piece to leave
+            raise KeyboardInterrupt
+        if "compute" not in _here:
+            _here["compute"] = _here["make"]()
+        compute: Compute = _here["compute"]
         return compute(piece, functools.partial(_tell, piece.address))
     finally:
         _here.pop("computing", None)

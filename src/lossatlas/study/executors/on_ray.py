@@ -37,13 +37,14 @@ def ray_pool(make: Callable[[], Compute], cores: int, accelerators: int) -> Iter
     Raises:
         InputError: Ray is not installed, or no machine of the cluster has room for a piece.
     """
-    ray = _import()
+    ray = import_ray()
     joined = ray.is_initialized()
     if not joined:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine that was not asked for
         ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     try:
-        pool = _RayPool(ray, make, cores, accelerators, _room(ray, cores, accelerators))
+        pool = _RayPool(ray, make, cores, accelerators)
+        pool.check_room()
         try:
             yield pool
         finally:
@@ -53,7 +54,12 @@ def ray_pool(make: Callable[[], Compute], cores: int, accelerators: int) -> Iter
             ray.shutdown()
 
 
-def _import() -> Any:
+def import_ray() -> Any:
+    """The package.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         import ray
     except ImportError:
@@ -64,33 +70,22 @@ def _import() -> Any:
     return ray
 
 
-def _room(ray: Any, cores: int, accelerators: int) -> int:
-    """How many pieces the cluster computes at once; it may grow and shrink, and Ray lets pieces wait."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    room = 0
-    for machine in machines:
-        by_cores = int(machine.get("CPU", 0) // cores)
-        room += min(by_cores, int(machine.get("GPU", 0) // accelerators)) if accelerators else by_cores
-    if room == 0:
-        wanted = f"{cores} core{'s' * (cores > 1)}" + (" and a GPU" if accelerators else "")
-        most = max((machine.get("CPU", 0) for machine in machines), default=0)
-        raise InputError(
-            f"expected a machine with {wanted} for a piece, got a Ray cluster whose largest has {most:.0f} cores"
-            f"{', or that has no GPU' if accelerators else ''}: begin the study with more --workers, or add a machine"
-        )
-    return room
-
-
 class _RayPool:
-    def __init__(self, ray: Any, make: Callable[[], Compute], cores: int, accelerators: int, room: int) -> None:
-        from ray.util.queue import Queue
+    retries = 3  # machines go; one without enough memory for a piece would kill it for ever
 
-        self.room = room
-        self._ray, self._events = ray, Queue()
+    def __init__(self, ray: Any, make: Callable[[], Compute], cores: int, accelerators: int) -> None:
+        from ray.util.queue import Queue
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._ray, self._cores, self._accelerators = ray, cores, accelerators
+        # The news are kept where they are read: that machine stays as long as this process.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self._references: dict[Future[float], Any] = {}
-        task = ray.remote(num_cpus=cores, num_gpus=accelerators)(_compute)
+        # Ray's own retries have no end where memory is short; those of the schedule do.
+        task = ray.remote(num_cpus=cores, num_gpus=accelerators, max_retries=0)(_compute)
         environment = {_ENVIRONMENT: os.environ[_ENVIRONMENT]} if _ENVIRONMENT in os.environ else {}
-        self._begin = functools.partial(task.remote, uuid.uuid4().hex, make, environment, self._events)
+        self._begin = functools.partial(task.remote, uuid.uuid4().hex, make, environment, self._events.actor)
 
     def submit(self, piece: Piece) -> Future[float]:
         """Begin a piece, where and when there is room."""
@@ -99,29 +94,68 @@ class _RayPool:
         self._references[future] = reference
         return future
 
+    def _machines(self) -> list[dict[str, float]]:
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def room(self) -> int:
+        """How many pieces the machines that are there now compute at once; one where they are still to come."""
+        found = 0
+        for machine in self._machines():
+            by_cores = int(machine.get("CPU", 0) // self._cores)
+            by_accelerators = int(machine.get("GPU", 0) // self._accelerators) if self._accelerators else by_cores
+            found += min(by_cores, by_accelerators)
+        return max(1, found)
+
+    def check_room(self) -> None:
+        """Refuse what would wait for ever: machines are there, and none is large enough.
+
+        Raises:
+            InputError: so it is.
+        """
+        machines = [machine for machine in self._machines() if machine.get("CPU", 0)]
+        if machines and not any(
+            machine["CPU"] >= self._cores and machine.get("GPU", 0) >= self._accelerators for machine in machines
+        ):
+            wanted = f"{self._cores} core{'s' * (self._cores > 1)}" + (" and a GPU" if self._accelerators else "")
+            raise InputError(
+                f"expected a machine with {wanted} for a piece, got a Ray cluster whose largest has "
+                f"{max(machine['CPU'] for machine in machines):.0f} cores"
+                f"{', or that has no GPU' if self._accelerators else ''}: add a machine, or begin the study in a new "
+                "folder with more --workers, so that a piece needs fewer cores"
+            )
+
     def news(self) -> list[News]:
         """Progress since the last call."""
-        waiting = self._events.qsize()
-        found: list[News] = self._events.get_nowait_batch(waiting) if waiting else []
+        try:
+            waiting = self._events.qsize()
+            found: list[News] = self._events.get_nowait_batch(waiting) if waiting else []
+        except self._ray.exceptions.RayError:  # a study without news is still a study
+            return []
         return found
 
     def translate(self, error: Exception) -> Exception:
         """Unwrap what a task raised; say what it means that a process or machine is gone."""
-        if isinstance(error, self._ray.exceptions.RayTaskError):
+        failures = self._ray.exceptions
+        if isinstance(error, failures.RayTaskError) and not isinstance(error.cause, failures.RayError):
             cause: Exception = error.cause
+            cause.__cause__ = error  # whose text has the traceback of the task
             return cause
-        if isinstance(error, self._ray.exceptions.RayError):
+        if isinstance(error, failures.RayError):
             reason = str(error).strip().split("\n", maxsplit=1)[0]
             return Lost(f"a process that is gone ('{reason}'): run it again, what is stored is kept")
         return error
 
     def leave(self) -> None:
-        """Interrupt what is running, so that it writes its checkpoint; after a run to the end there is nothing."""
+        """Interrupt what is running, so that training writes its checkpoint; after a run to the end nothing is."""
         running = [reference for future, reference in self._references.items() if not future.done()]
-        for reference in running:
-            self._ray.cancel(reference)
+        if not running:
+            return
         with suppress(self._ray.exceptions.RayError):
-            self._ray.wait(running, num_returns=len(running), timeout=_LEAVE) if running else None
+            for reference in running:
+                self._ray.cancel(reference)
+            _, still = self._ray.wait(running, num_returns=len(running), timeout=_LEAVE)
+            for reference in still:  # the folder is about to be free for others
+                self._ray.cancel(reference, force=True)
 
 
 # ---------------------------------------------------------------------- in a process of Ray
@@ -149,4 +183,5 @@ class _Teller:
     def __call__(self, fraction: float, text: str) -> None:
         if time.monotonic() - self._last >= _TELL:
             self._last = time.monotonic()
-            self._events.put((self._address, fraction, text))
+            # Sent, not waited for: a task that waits gives its cores away meanwhile.
+            self._events.put_nowait.remote((self._address, fraction, text))

@@ -59,7 +59,7 @@ class Atlases(Stage):
         points = torch.cat(rows)
         count = len(points)
         budget = _paths(how, count)
-        schedule = SpanningTree(budget=budget, batch=GROUP)
+        schedule = SpanningTree(budget=max(1, budget), batch=GROUP)
         apart = distances(points.double())
         heights = torch.full((count, count), torch.nan, dtype=torch.float64)
         energies = torch.full((count,), torch.nan, dtype=torch.float64)
@@ -74,6 +74,10 @@ class Atlases(Stage):
                 heights[first, second] = heights[second, first] = height
                 found.append(tree)
             update(len(found) / budget, f"path {len(found)}/{budget}")
+        alone = energies.isnan()  # a single minimum has no path to be on
+        if alone.any():
+            exact = context.problems[piece.inputs["network"]].landscape(how.landscape).to(dtype=torch.float64)
+            energies[alone] = exact.value(points[alone].to(exact.device, torch.float64)).cpu()
         labels = [f"{optimizer} {number}" for optimizer, number in members]
         tree = analysis.barrier_tree(energies, heights, labels=labels, groups=[optimizer for optimizer, _ in members])
         return {"members": members, "pairs": found, "tree": tree.to_tree()}

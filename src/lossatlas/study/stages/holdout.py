@@ -48,8 +48,9 @@ class Holdouts(Stage):
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Train on what is not held out, from the checkpoint where there is one."""
         name = piece.inputs["network"]
-        problem = make_problem(context.config, name, piece.inputs["device"], validation=piece.inputs["fraction"])
-        ensemble = train(problem.with_numerics(context.problems[name].train.numerics), piece, context, update)
+        whole = context.problems[name]
+        problem = make_problem(context.config, name, str(whole.device), validation=piece.inputs["fraction"])
+        ensemble = train(problem.with_numerics(whole.train.numerics), piece, context, update)
         return ensemble.to_tree()["curves"]
 
     def cost(self, piece: Piece, costs: Costs) -> Cost:
