@@ -345,3 +345,34 @@ def test_what_is_refused():
         diagnose(bowl, w, momentum=1.0)
     with pytest.raises(DivergenceError, match="the run has diverged"):
         diagnose(from_function(lambda p: torch.log(p[0]), dim=1), torch.tensor([-1.0]).double())
+
+
+def test_short_steps_are_told_apart_from_a_saddle():
+    data, test = scenarios.rings(60), scenarios.rings(40, 1)
+    run = scenarios.train(scenarios.mlp(2, 16, 16, 2), data, test, scenarios.sgd(1e-5), 60)
+    result = diagnose(run.landscape, run.w, run.history)
+    assert result.kinds[0] == "learning rate too small"
+    finding = result.finding("learning rate too small")
+    top = 2 / finding.number("largest stable learning rate")
+    assert finding.number("way gone") == pytest.approx(60 * 1e-5 * top, rel=0.05)
+    longer = scenarios.train(scenarios.mlp(2, 16, 16, 2), data, test, scenarios.sgd(0.5), 60)
+    assert "learning rate too small" not in diagnose(longer.landscape, longer.w, longer.history).kinds
+
+
+def test_dead_layers_are_named():
+    net = scenarios.mlp(2, 16, 16, 2, activation=nn.ReLU)
+    with torch.no_grad():
+        net[2].bias.fill_(-100.0)
+    run = scenarios.train(net, scenarios.rings(60), scenarios.rings(40, 1), scenarios.sgd(0.1), 30)
+    finding = diagnose(run.landscape, run.w, run.history).finding("vanishing gradients")
+    assert "is dead" in finding.sentence
+    assert "ReLU" in finding.advice[0]
+
+
+def test_advice_names_the_momentum_it_counts_with():
+    bowl = landscapes.get("quadratic", dim=4, eigenvalues=[1.0, 2.0, 5.0, 10.0])
+    start = torch.ones(4).double()
+    plain = diagnose(bowl, start, learning_rate=0.01)
+    heavy = diagnose(bowl, start, learning_rate=0.01, momentum=0.9)
+    assert "Plain gradient descent is stable up to a learning rate of 0.2 " in " ".join(plain.findings[0].advice)
+    assert "with momentum 0.9 is stable up to a learning rate of 0.38 " in " ".join(heavy.findings[0].advice)

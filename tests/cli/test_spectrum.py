@@ -65,7 +65,7 @@ def test_checkpoints_of_a_run(run, tmp_path, mine):
     assert outcome.status == 0, outcome.err
     assert "w0 is not a critical point" in outcome.out
     assert {file.stem for file in (tmp_path / "o" / "figures").iterdir()} == {
-        "density", "ends", "index", "layers", "mini-batches"
+        "density", "ends", "index", "layers", "mini-batches", "drawn"
     }  # fmt: skip
     layers = read(tmp_path / "o" / "tables" / "layers.csv")
     assert [row["layer"] for row in layers] == ["0", "2"] * 3
@@ -123,3 +123,35 @@ def test_the_folder_of_something_else_is_refused(run, tmp_path):
     assert "choose another --out" in outcome.err
     assert sorted(tmp_path.rglob("*")) == before
     assert la.study.load_connection(tmp_path / "c").complete
+
+
+def test_statistics_of_the_data_or_those_stored(run, refused, tmp_path, mine):
+    (tmp_path / "normal.py").write_text(
+        f"import {mine} as m\nfrom torch import nn\nimport lossatlas as la\n"
+        "def net():\n    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))\n"
+        "problem = la.problems.Problem('n', net, nn.functional.cross_entropy, train=(m.x, m.y), test=(m.x, m.y))\n"
+    )
+    import importlib
+
+    own = importlib.import_module("normal")
+    problem = own.problem
+    net = problem.module(problem.initial_weights(0, [0])[0])
+    with torch.no_grad():
+        net[1].running_var.mul_(4)  # statistics of other data
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    w = problem.spec.flatten(net)
+    held = la.landscape.NetworkLandscape(net, torch.nn.functional.cross_entropy, problem.data["train"])
+    for statistics, landscape in (("batch", problem.train), ("stored", held)):
+        arguments = ["spectrum", "w.pt", "--problem", "normal:problem", *QUICK, "--count=1", "--statistics", statistics]
+        assert run(*arguments, "--out", statistics).status == 0
+        (row,) = read(tmp_path / statistics / "tables" / "points.csv")
+        expected = la.curvature.eigenvalues(landscape, w, k=1).values
+        assert float(row["largest"]) == pytest.approx(float(expected[0]), rel=1e-5)
+    np.save(tmp_path / "bare.npy", w.detach().numpy())
+    told = refused(
+        "spectrum", "w.pt", "bare.npy", "--problem", "normal:problem", "--statistics", "stored", "--out", "o"
+    )
+    assert "none in 'bare'" in told
+    assert "keeps normalisation statistics" in refused(
+        "spectrum", "bare.npy", "--problem", f"{mine}:problem", "--statistics", "stored", "--out", "o"
+    )

@@ -284,3 +284,48 @@ def test_connections_and_surfaces_do_not_mix(run, refused):
 
 def test_the_package_offers_what_the_command_needs():
     assert {"filter", "layer", "random", "coordinates"} == set(la.slices.directions)
+
+
+def test_statistics_stored_belong_to_one_network_that_keeps_them(refused, tmp_path, mine, weights):
+    steps = [weights / "steps" / f"step-{i}.pt" for i in (0, 11)]
+    here = ["--problem", f"{mine}:problem", "--points", "3", "--statistics", "stored", "--out", "o"]
+    assert "one file of weights with --statistics stored, got 2" in refused(
+        "surface", *steps, "--directions", "minima", *here
+    )
+    assert "keeps normalisation statistics" in refused("surface", "A", "--problem", "muller-brown", *here[2:])
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_mode_of_a_problem_does_not_hide_stored_statistics(run, tmp_path, mine, weights, problem):
+    """A problem in mode 'batch-statistics' evaluates with those of a file when asked to."""
+    (tmp_path / "named.py").write_text(f"import {mine} as m\nproblem = m.problem.with_mode('batch-statistics')\n")
+    file = weights / "steps" / "step-11.pt"
+    for module in (mine, "named"):
+        run(
+            "surface",
+            file,
+            "--problem",
+            f"{module}:problem",
+            "--points",
+            "3",
+            "--statistics",
+            "stored",
+            "--out",
+            module,
+        )
+    with np.load(tmp_path / mine / "surface.npz") as one, np.load(tmp_path / "named" / "surface.npz") as other:
+        assert np.array_equal(one["values"], other["values"])
+
+
+def test_a_model_that_fails_leaves_nothing_behind(refused, tmp_path, mine):
+    (tmp_path / "pair.py").write_text(
+        f"import {mine} as m\nimport torch\nimport lossatlas as la\n"
+        "class Pair(torch.nn.Linear):\n    def forward(self, x):\n        return super().forward(x), x\n"
+        "problem = la.problems.Problem('pair', lambda: Pair(3, 2), torch.nn.functional.cross_entropy, "
+        "train=(m.x, m.y), test=(m.x, m.y))\n"
+    )
+    np.save(tmp_path / "w.npy", np.zeros(8, dtype=np.float32))
+    for command in ("surface", "spectrum", "diagnose"):
+        told = refused(command, "w.npy", "--problem", "pair:problem", "--out", "o")
+        assert "needs forward=" in told
+        assert not (tmp_path / "o").exists()

@@ -112,7 +112,7 @@ def test_a_whole_pickled_module_is_refused(tmp_path, net, spec):
 def test_an_npy_of_objects_is_refused_without_running_it(tmp_path, spec):
     target = tmp_path / "pwned"
     np.save(tmp_path / "w.npy", np.array([Payload(target)], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="expected readable weights"):
+    with pytest.raises(DataError, match="cannot be read as"):
         read_weights(tmp_path / "w.npy", spec)
     assert not target.exists()
 
@@ -177,7 +177,7 @@ def test_no_state_dict(spec, source):
 
 def test_missing_files_and_unknown_kinds(tmp_path, spec):
     (tmp_path / "w.txt").write_text("x")
-    for path, message in ((tmp_path / "no.pt", "no file at"), (tmp_path, "no file at"), ("", "no file at"),
+    for path, message in ((tmp_path / "no.pt", "no file at"), (tmp_path, "got a folder at"), ("", "got a folder at"),
                           (tmp_path / "w.txt", r"\.safetensors, \.pt or \.npy")):  # fmt: skip
         with pytest.raises(DataError, match=message):
             read_weights(path, spec)

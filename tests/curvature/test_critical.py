@@ -13,7 +13,7 @@ from torch import nn
 from lossatlas import landscape as landscapes
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator
-from lossatlas.curvature import classify, find_critical_points, index_against_loss, semicircle_below
+from lossatlas.curvature import classify, critical, find_critical_points, index_against_loss, semicircle_below
 from lossatlas.curvature.critical import _some
 from lossatlas.landscape import NetworkLandscape, from_function
 
@@ -72,7 +72,8 @@ def test_many_coordinates_count_negatives_by_lanczos(negative):
     assert bool(complete) == (negative < 64), "more than are looked for are at least so many"
 
 
-def test_a_large_network_is_classified_row_by_row():
+def test_a_large_network_is_classified_row_by_row(monkeypatch):
+    monkeypatch.setattr(critical, "DENSE", 500)  # that of large ones takes minutes to check
     landscape, network, data = perceptron(18)
     assert landscape.dim > 500
     x = points(landscape, 2, scale=0.3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import sample_networks as nets
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lossatlas import problems
+from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.errors import ConfigurationError, InputError
 from lossatlas.data import from_tensors
 from lossatlas.landscape import Numerics
@@ -81,7 +84,7 @@ def test_batch_normalisation_with_the_statistics_of_batches() -> None:
     def make(**options: object) -> Problem:
         return Problem("n", nets.Normalised, F.cross_entropy, train=nets.vectors(), test=nets.vectors(), **options)  # type: ignore[arg-type]
 
-    assert make().statistics_stay_initial
+    assert make(mode="eval").statistics_stay_initial
     problem = make(mode="batch-statistics")
     assert not problem.statistics_stay_initial
     assert not Problem(
@@ -144,3 +147,37 @@ def test_unknown_names_and_options() -> None:
         problems.get("fcp", data="digit")
     with pytest.raises(ConfigurationError, match="model 'fcp' has no option 'depth'"):
         problems.get("fcp", depth=3)
+
+
+def test_statistics_are_those_of_the_data_unless_eval_is_named() -> None:
+    """A trained network keeps its loss in either mode; nothing is evaluated with the statistics of a new network."""
+    inputs, targets = nets.vectors()
+    net = nets.Normalised()
+    frozen = net.frozen.weight.clone()
+    with torch.no_grad():
+        for _ in range(50):
+            net.train()(3 * inputs + 1)
+    net.eval()
+    data = (3 * inputs + 1, targets)
+
+    def make(model: object, **options: object) -> Problem:
+        return Problem("n", model, F.cross_entropy, train=data, test=data, **options)  # type: ignore[arg-type]
+
+    held = make(net, mode="eval")
+    w = held.spec.flatten(net)
+    expected = F.cross_entropy(net(data[0]), targets).detach()
+    torch.testing.assert_close(held.train.value(w), expected)
+    by_default = make(net)
+    assert (by_default.mode, by_default.statistics_batch) == ("batch-statistics", 512)
+    batch = copy.deepcopy(net).train()
+    batch.drop.eval()
+    torch.testing.assert_close(by_default.train.value(w), F.cross_entropy(batch(data[0]), targets).detach())
+    # Its module has the averages over the training data: those of the network, whose momentum has forgotten the rest.
+    made = by_default.module(w).eval()
+    assert torch.equal(made.frozen.weight, frozen)
+    torch.testing.assert_close(made.norm.running_mean, net.norm.running_mean, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(F.cross_entropy(made(data[0]), targets).detach(), expected, rtol=2e-2, atol=0)
+    with pytest.raises(InputError, match="one set of statistics for all"):
+        Ensemble.from_weights([net.state_dict()], held)
+    ensemble = Ensemble.from_weights([net.state_dict()], by_default)
+    torch.testing.assert_close(by_default.train.value(ensemble[0]), by_default.train.value(w))

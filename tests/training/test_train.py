@@ -271,6 +271,6 @@ def test_batch_normalisation_is_not_trained_with_the_statistics_of_a_new_network
     with pytest.raises(
         InputError, match="mode 'batch-statistics' to train batch normalisation, got 'bn' in mode 'eval'"
     ):
-        train(make(), "sgd", replicas=1, epochs=1)
+        train(make(mode="eval"), "sgd", replicas=1, epochs=1)
     trained = train(make(mode="batch-statistics"), "sgd", replicas=1, epochs=1, batch_size=4)
     assert len(trained) == 1

@@ -97,8 +97,8 @@ def _through(landscape: Landscape, points: Tensor, labels: Sequence[str], dimens
     wanted = len(points) - 1 if dimensions is None else dimensions
     if len(points) < 2 or wanted not in (1, 2) or wanted >= len(points):
         raise InputError(
-            f"expected two points for a line between minima, or three for a plane, got {len(points)} for "
-            f"{wanted} directions"
+            f"expected two points for a line between minima, or three for a plane, got {len(points)}"
+            + ("" if dimensions is None else f" for {dimensions} directions")
         )
     if wanted == 1:
         return slices.line_between(points[0], points[1], landscape.spec, labels=labels[:2])

@@ -84,7 +84,8 @@ def _point(text: str, target: Target) -> Tensor:
     if text in minima:
         return minima[text]
     if landscape.spec is not None:
-        raise InputError(f"expected weights as a .safetensors, .pt or .npy file, got '{text}'")
+        came = f"the folder '{text}': name files in it" if Path(text).expanduser().is_dir() else f"'{text}'"
+        raise InputError(f"expected weights as a .safetensors, .pt or .npy file, got {came}")
     hint = nearest(text, minima) if minima else "its minima have no names"
     raise InputError(
         f"expected a minimum of '{target.name}', coordinates such as 0.5,-0.2, or an .npy file, got '{text}': {hint}"

@@ -11,9 +11,10 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import command_line, console, print_rows, show_page
 from lossatlas.cli.points import PointsCommand, load_points
+from lossatlas.cli.statistics import on_the_data, statistics_option, stored_with_weights
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
-from lossatlas.core.errors import ConfigurationError, StorageError
+from lossatlas.core.errors import ConfigurationError, InputError, StorageError
 from lossatlas.report.spectrum.summary import cautions, verdicts
 from lossatlas.study import Spectra, load_spectra
 from lossatlas.study import spectrum as find_spectrum
@@ -22,6 +23,7 @@ from lossatlas.study.spectra_store import check_spectra_folder
 
 __all__ = ["spectrum"]
 
+_WORDS = {"batch": "recomputed on the data at every point", "stored": "those stored with each point's weights"}
 _TOLD = 5  # cautions on the terminal; the report has all
 
 
@@ -30,6 +32,7 @@ _TOLD = 5  # cautions on the terminal; the report has all
 @target_options
 @click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="Eigenvalues from each end.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="How thoroughly, such as probes=10.")
+@statistics_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", required=True, type=Folder(), help="Folder of the results.")
 def spectrum(
@@ -38,6 +41,7 @@ def spectrum(
     target: Callable[[], Target],
     count: int,
     settings: tuple[str, ...],
+    statistics: str,
     seed: int,
     out: Path,
 ) -> None:
@@ -54,8 +58,13 @@ def spectrum(
     for name in ("count", "seed"):
         if name in options:
             raise ConfigurationError(f"expected --{name} for '{name}', got it in --set: use --{name} {options[name]}")
-    place = target()
+    place = on_the_data(target()) if statistics == "batch" else stored_with_weights(target())
     given = load_points(points, place)
+    if statistics == "stored" and None in given.buffers:
+        raise InputError(
+            f"expected normalisation statistics stored with the weights, got none in "
+            f"'{given.labels[given.buffers.index(None)]}': use --statistics batch"
+        )
     try:
         found = find_spectrum(
             place.landscape,
@@ -66,7 +75,11 @@ def spectrum(
             folder=out,
             name=place.name,
             unit=place.unit,
-            details={"problem": place.details, "command": command_line()},
+            details={
+                "problem": place.details,
+                "command": command_line(),
+                **({} if place.stored is None else {"statistics": _WORDS[statistics]}),
+            },
             progress=_tell,
         )
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.planes import KINDS, MEASURES, make_plane
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.runs import is_run, load_named_runs, load_run
+from lossatlas.cli.statistics import on_the_data, statistics_option, stored_with_weights
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import InputError
@@ -50,8 +51,7 @@ _FEW = 3
     "--run", "runs", multiple=True, metavar="NAME=PATH", help="A run to draw on it: a folder, or (n, d) as .npy."
 )
 @click.option("--refine", is_flag=True, help="Turn the plane of a run until losses on it are the run's.")
-@click.option("--statistics", type=click.Choice(["batch", "stored"]), default="batch", show_default=True,
-              help="Of normalisation layers: recomputed at every point, or those stored with W.")  # fmt: skip
+@statistics_option
 @click.option("--dtype", type=click.Choice(list(_TYPES)), help="Of the surface; default: the network's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random directions.")
 @click.option("--out", required=True, type=Folder(), help="Folder of the results.")
@@ -83,8 +83,9 @@ def surface(
     check_slicing_folder(out.absolute())
     reach = _span(span)
     place = target()
-    given, labels, buffers, run = _load(points, place)
-    landscape, words = _landscape(place.landscape, given[0], buffers, statistics)
+    whole = on_the_data(place) if statistics == "batch" else stored_with_weights(place)
+    given, labels, buffers, run = _load(points, whole)
+    landscape, words = _with_statistics(whole, buffers, statistics)
     chosen = kind or _default(place.landscape)
     courses = load_named_runs(runs, place)
     made = make_plane(landscape, chosen, given, labels, run=run, dimensions=dimensions, refine=refine, seed=seed)
@@ -157,28 +158,32 @@ def _span(text: str | None) -> Span:
     raise InputError(f"expected --range as a number, LOW,HIGH or adaptive, got '{text.strip()}'")
 
 
-def _load(points: tuple[str, ...], place: Target) -> tuple[Tensor, tuple[str, ...], Buffers | None, Tensor | None]:
-    """Given points, their names, statistics stored with the first, and the run where one argument is a run."""
+def _load(
+    points: tuple[str, ...], place: Target
+) -> tuple[Tensor, tuple[str, ...], Sequence[Buffers | None], Tensor | None]:
+    """Given points, their names, statistics stored with them, and the run where one argument is a run."""
     if len(points) == 1 and is_run(points[0].strip()):
         rows = load_run(points[0].strip(), place)
-        return rows[-1:], (Path(points[0].strip()).stem,), None, rows
+        return rows[-1:], (Path(points[0].strip()).stem,), (), rows
     if any(is_run(text.strip()) for text in points):
         raise InputError("expected a run alone, got one beside other points: draw others with --run NAME=PATH")
     given = load_points(points, place)
-    return given.points, given.labels, given.buffers[0], None
+    return given.points, given.labels, given.buffers, None
 
 
-def _landscape(
-    landscape: Landscape, w: Tensor, buffers: Buffers | None, statistics: str
-) -> tuple[Landscape, str | None]:
+def _with_statistics(place: Target, buffers: Sequence[Buffers | None], statistics: str) -> tuple[Landscape, str | None]:
     """Statistics kept from training belong to one set of weights, and to nothing beside it."""
-    if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(w):
-        return landscape, None
-    if statistics == "batch":
-        return landscape.with_batch_statistics(), "recomputed on the data at every point"
-    if buffers is None:
+    landscape = place.landscape
+    if statistics == "batch" or not isinstance(landscape, NetworkLandscape):
+        return landscape, None if place.stored is None else "recomputed on the data at every point"
+    if len(buffers) > 1:
+        raise InputError(
+            f"expected one file of weights with --statistics stored, got {len(buffers)}, each with statistics of its "
+            "own: use --statistics batch"
+        )
+    if not buffers or buffers[0] is None:
         raise InputError("expected normalisation statistics stored with the weights, got none: use --statistics batch")
-    return landscape.with_buffers(buffers), "those stored with the weights, at every point"
+    return landscape.with_buffers(buffers[0]), "those stored with the weights, at every point"
 
 
 def _default(landscape: Landscape) -> str:

@@ -17,6 +17,7 @@ from lossatlas import problems
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError, InputError, LossatlasError, nearest
 from lossatlas.core.hardware import resolve_device
+from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape
 from lossatlas.study.load import parse_options
 
@@ -74,6 +75,8 @@ class Target:
         unit: of the loss.
         details: of the problem, for the record.
         test: loss over the test data of a problem whose training landscape this is; else None.
+        stored: the landscape with normalisation statistics that are given, not taken from the data; None: the network
+            keeps none.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Target:
     unit: str
     details: dict[str, Any]
     test: Landscape | None = None
+    stored: NetworkLandscape | None = None
 
 
 def load_target(
@@ -109,6 +113,7 @@ def load_target(
     """
     given = parse_options(options)
     held: Landscape | None = None
+    stored: NetworkLandscape | None
     place = None if device is None else str(resolve_device(device))
     made: object
     if problem in problems.problems:
@@ -127,15 +132,20 @@ def load_target(
             )
     if isinstance(made, problems.Problem):
         chosen = which or "train"
-        found: Landscape = made.landscape(chosen)
+        held_statistics = made.with_mode("eval") if made.keeps_statistics else None
+        stored = None if held_statistics is None else held_statistics.landscape(chosen)
+        # Files may come with statistics: commands say where they use those, and where they take them from the data.
+        base = made if held_statistics is None or made.mode_is_named else held_statistics
+        found: Landscape = base.landscape(chosen)
         name, unit, details = f"{made.name}, {chosen} data", made.loss_unit, dict(made.details)
-        held = made.landscape("test") if chosen == "train" else None
+        held = base.landscape("test") if chosen == "train" else None
     elif isinstance(made, Landscape) and not isinstance(made, type):
         if which is not None:
             raise InputError(
                 f"expected --landscape with a problem, got it with the landscape '{problem}': leave it out"
             )
         found, name, unit, details = made, problem, "", {}
+        stored = made if isinstance(made, NetworkLandscape) and made.keeps_statistics else None
     else:
         raise InputError(
             f"expected a Landscape, a Problem or a function returning one at '{problem}', got {type(made).__name__}"
@@ -143,7 +153,8 @@ def load_target(
     record = {"name": problem, "options": given or None, **_flat(details)}
     if place is not None:
         found, held = found.to(device=place), None if held is None else held.to(device=place)
-    return Target(name, found, unit, record, held)
+        stored = None if stored is None else stored.to(device=place)
+    return Target(name, found, unit, record, held, stored)
 
 
 # ---------------------------------------------------------------------- inside

@@ -166,6 +166,11 @@ class Ensemble:
         """
         if problem.spec is None:
             raise InputError("expected a problem with named parameters, got an energy: pass its points as rows")
+        if getattr(problem, "statistics_stay_initial", False):
+            raise InputError(
+                f"expected a problem in mode 'batch-statistics' for networks with batch normalisation, got "
+                f"'{problem.name}' in mode 'eval', which has one set of statistics for all: leave mode out"
+            )
         if not sources:
             raise InputError("expected at least one weight file, state dict or vector, got an empty list")
         weights = torch.stack([read_weights(source, problem.spec) for source in sources])

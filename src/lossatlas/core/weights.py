@@ -25,6 +25,8 @@ _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
 def _read_file(path: Path) -> Any:
+    if path.is_dir():
+        raise DataError(f"expected a weight file, got a folder at {path}: name a file in it")
     if not path.is_file():
         raise DataError(f"expected a weight file, got no file at {path}: check the path")
     suffix = path.suffix.lower()
@@ -47,7 +49,10 @@ def _read_file(path: Path) -> Any:
             "save model.state_dict() alone, best as .safetensors"
         ) from error
     except Exception as error:  # damaged bytes take every reader to a different exception
-        raise DataError(f"expected readable weights in {path}, got '{error}': save the file again") from error
+        raise DataError(
+            f"expected weights in {path} ({path.stat().st_size:,} bytes), got a file that cannot be read as "
+            f"{suffix} ({type(error).__name__} '{error}'): save it again"
+        ) from error
     raise DataError(f"expected weights as .safetensors, .pt or .npy, got {path.name}")
 
 
@@ -59,7 +64,12 @@ def _state_dict(loaded: Any, origin: str) -> Mapping[str, Any]:
                 return _state_dict(loaded[key], origin)
         if any(isinstance(v, Tensor) for v in loaded.values()):
             return loaded
-    raise DataError(f"expected a state dict in {origin}, got {type(loaded).__name__}: save model.state_dict()")
+    came = type(loaded).__name__
+    if isinstance(loaded, Mapping):
+        inside = [str(key) for key, value in loaded.items() if isinstance(value, Mapping)]
+        came = f"a dictionary of {', '.join(map(repr, loaded))}" if loaded else "an empty dictionary"
+        came += f" (the weights may be in {' or '.join(map(repr, inside))})" if inside else ""
+    raise DataError(f"expected a state dict in {origin}, got {came}: save model.state_dict()")
 
 
 def _match_names(state: Mapping[str, Any], spec: ParamSpec, origin: str) -> dict[str, Tensor]:

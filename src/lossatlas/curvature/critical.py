@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
-from lossatlas.curvature.condition import ZERO
+from lossatlas.curvature.condition import DENSE, ZERO
 from lossatlas.curvature.eigenpairs import eigenvalues
 from lossatlas.curvature.hessian import HessianOperator
 from lossatlas.curvature.operator import CurvatureOperator, SomeRows
@@ -21,7 +21,6 @@ __all__ = ["Classification", "PointKind", "classify"]
 PointKind: TypeAlias = Literal["minimum", "saddle", "maximum", "plateau", "not critical", "not finite"]
 
 # Up to so many coordinates every eigenvalue is computed.
-_DENSE = 500
 # Negative eigenvalues are counted by searches for so many of the smallest, one after another.
 _COUNTS = (4, 16, 64)
 
@@ -86,7 +85,7 @@ def classify(
     none is above it; else a *saddle*, and its *index* is the number below. A minimum may have directions without
     curvature: to second order nothing more can be said of them.
 
-    With at most 500 coordinates every eigenvalue is computed. Beyond, Lanczos finds the ends and the negative ones as
+    With at most 2000 coordinates every eigenvalue is computed. Beyond, Lanczos finds the ends and the negative ones as
     far as 64; ``complete`` says whether that was all. Of an eigenvalue repeated exactly it is sure to see one.
 
     Args:
@@ -123,7 +122,7 @@ def classify(
     exact = landscape.to(dtype=torch.float64)
     value, slope = exact.value_and_grad(w.detach().double())
     norm = row_norm(slope).reshape(-1).cpu()
-    if hessian.dim <= _DENSE:
+    if hessian.dim <= DENSE:
         ends, index, complete, null = _all(hessian, zero)
         how = "dense"
     else:

@@ -20,7 +20,7 @@ from lossatlas.core.randomness import preserved_random_state
 from lossatlas.core.registry import Registry
 from lossatlas.landscape.network import Numerics
 from lossatlas.landscape.network.program import Forward, Loss, keeps_running_statistics
-from lossatlas.problems.problem import Problem
+from lossatlas.problems.problem import STATISTICS_BATCH, Problem
 
 __all__ = ["Blueprint", "get", "problems"]
 
@@ -86,8 +86,6 @@ def _one_hot(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
 
 _IMAGES = ("channels", "classes")
 
-STATISTICS_BATCH = 512
-"""Samples over which the named problems take the statistics of batch normalisation."""
 
 problems = Registry[Blueprint]("problem")
 """The named problems."""

@@ -15,17 +15,20 @@ from lossatlas.core.randomness import preserved_random_state, seeded
 from lossatlas.landscape.network import NetworkLandscape, Numerics
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction, keeps_running_statistics
 
-__all__ = ["Problem"]
+__all__ = ["STATISTICS_BATCH", "Problem"]
+
+STATISTICS_BATCH = 512
+"""Samples over which batch normalisation takes its statistics where nobody says otherwise."""
 
 
 def _redraw(module: nn.Module) -> None:
-    """Draw new initial weights for every layer that knows how.
+    """Draw new initial weights for every layer that is trained; frozen ones stay as they are.
 
     Raises:
         InputError: a layer owns parameters and has no ``reset_parameters``.
     """
     for name, layer in module.named_modules():
-        if not any(True for _ in layer.parameters(recurse=False)):
+        if not any(parameter.requires_grad for parameter in layer.parameters(recurse=False)):
             continue
         reset = getattr(layer, "reset_parameters", None)
         if not callable(reset):
@@ -42,16 +45,18 @@ class Problem:
     Args:
         name: how results refer to it.
         model: a function that builds the network with random initial weights, or a module whose layers can redraw
-            theirs with ``reset_parameters()``. It is never modified.
+            theirs with ``reset_parameters()``; its frozen layers keep theirs. It is never modified.
         loss: ``loss(output, target) -> scalar`` as in torch.
         train: training data: ``(inputs, targets)``, a dict of tensors, or a DataLoader.
         test: test data.
         validation: held-out data for early stopping, or None.
         forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
         metrics: name to ``metric(output, target) -> scalar``; default: accuracy where targets are class indices.
-        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`. Networks with
-            batch normalisation are trained in the latter; the former is for weights that come with statistics.
-        statistics_batch: samples per batch in mode ``"batch-statistics"``; default: all.
+        mode: ``"eval"`` or ``"batch-statistics"``, see :class:`~lossatlas.landscape.NetworkLandscape`; default: the
+            latter for networks that keep normalisation statistics, whose loss is then a function of the weights alone,
+            the former for others. In mode ``"eval"`` those statistics are the given module's, whatever the weights.
+        statistics_batch: samples per batch in mode ``"batch-statistics"``; default: all where that mode is named, at
+            most 512 where it is chosen.
         reduction: how ``loss`` combines samples, ``"mean"`` or ``"sum"``.
         dtype: floating type of weights and losses; default float32.
         device: where to compute; default CPU.
@@ -61,6 +66,7 @@ class Problem:
 
     Attributes:
         data: what was given as ``"train"``, ``"test"`` and ``"validation"``.
+        mode_is_named: whether ``mode`` was given.
 
     Raises:
         InputError: an unusable model.
@@ -85,7 +91,7 @@ class Problem:
         validation: object | None = None,
         forward: Forward | None = None,
         metrics: Mapping[str, Metric] | None = None,
-        mode: Mode = "eval",
+        mode: Mode | None = None,
         statistics_batch: int | None = None,
         reduction: Reduction = "mean",
         dtype: torch.dtype = torch.float32,
@@ -98,8 +104,6 @@ class Problem:
         self.loss = loss
         self.forward = forward
         self.metrics = metrics
-        self.mode: Mode = mode
-        self.statistics_batch = statistics_batch
         self.reduction: Reduction = reduction
         self.dtype = dtype
         self.loss_unit = loss_unit
@@ -112,6 +116,13 @@ class Problem:
             example = self._build()
         self.spec = ParamSpec.of(example)
         self._example = example
+        kept = keeps_running_statistics(example)
+        self.mode_is_named = mode is not None
+        self.mode: Mode = mode or ("batch-statistics" if kept else "eval")
+        self.statistics_batch = statistics_batch or (STATISTICS_BATCH if kept and mode is None else None)
+        if kept and isinstance(model, nn.Module):
+            # Redrawing the weights threw away what belongs to those that the module came with.
+            example.load_state_dict(dict(model.named_buffers()), strict=False)
 
     @property
     def dim(self) -> int:
@@ -150,7 +161,20 @@ class Problem:
     @property
     def statistics_stay_initial(self) -> bool:
         """Whether normalisation would use the running statistics of a new network whatever the weights."""
-        return self.mode == "eval" and keeps_running_statistics(self._example)
+        return self.mode == "eval" and self.keeps_statistics
+
+    def with_mode(self, mode: Mode) -> Problem:
+        """The same problem with other normalisation statistics, see ``mode`` above."""
+        other = copy.copy(self)
+        other.mode = mode
+        for cached in ("train", "test", "validation"):
+            other.__dict__.pop(cached, None)
+        return other
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether the network has layers that collect normalisation statistics while it is trained."""
+        return keeps_running_statistics(self._example)
 
     @property
     def has_validation(self) -> bool:
@@ -190,6 +214,8 @@ class Problem:
     def module(self, weights: Tensor) -> nn.Module:
         """Build a module carrying the given weights, ``(d,) -> nn.Module``.
 
+        In mode ``"batch-statistics"`` its normalisation statistics are the averages over the training data.
+
         Example:
             >>> import torch.nn.functional as F
             >>> data = (torch.randn(20, 3), torch.randint(0, 2, (20,)))
@@ -204,6 +230,9 @@ class Problem:
             for name, parameter in module.named_parameters():
                 if name in state:
                     parameter.copy_(state[name])
+        if self.keeps_statistics and self.mode == "batch-statistics":
+            statistics = self.with_mode("eval").train.refresh(weights.detach().to(self.device, self.dtype))
+            module.load_state_dict(statistics, strict=False)
         return module
 
     def with_numerics(self, numerics: Numerics) -> Problem:

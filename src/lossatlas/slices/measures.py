@@ -45,7 +45,7 @@ def check_measures(landscape: Landscape, origin: Tensor, wanted: Measures) -> di
         known = set(landscape.metrics(origin)) if isinstance(landscape, SupportsMetrics) else {"loss"}
         for name in sorted(own - known):
             names = [*known, GRADIENT_NORM]
-            raise InputError(f"unknown metric '{name}': {nearest(name, names)}, or give a function of your own")
+            raise InputError(f"unknown metric '{name}': {nearest(name, names)}, or in Python a function of your own")
     for name, function in found.items():
         if function is not None and not callable(function):
             raise InputError(

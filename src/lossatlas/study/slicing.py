@@ -150,6 +150,7 @@ def slice_landscape(
     check_measures(exact, placed.origin, metrics)
     window = resolve_window(exact, placed, span)
     grid_axes(window, points)  # refuses what cannot be, before anything is written
+    exact.value(placed.origin)  # so does a model that cannot be computed
     if where is not None:
         check_slicing_folder(where)
     start = time.monotonic()

@@ -285,7 +285,8 @@ def _refuse_divergence(at: Sequence[Landscape], points: Tensor, names: Sequence[
     for landscape, point, label in zip(at, points, names, strict=True):
         value = float(landscape.to(dtype=torch.float64).value(point.double()))
         if not torch.tensor(value).isfinite():
-            why = "its run has diverged" if landscape.samples is not None else "the function is not defined there"
+            network = "the weights are finite, so look for NaN in the data, or for a loss that overflows"
+            why = network if landscape.samples is not None else "the function is not defined there"
             raise DivergenceError(f"expected a finite loss at '{label}', got {value}: {why}")
 
 

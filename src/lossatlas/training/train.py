@@ -83,7 +83,7 @@ def train(
     if problem.statistics_stay_initial:
         raise InputError(
             f"expected a problem in mode 'batch-statistics' to train batch normalisation, got '{problem.name}' in mode "
-            "'eval', where statistics stay those of a new network: pass mode='batch-statistics' to Problem"
+            "'eval', where statistics stay those of a new network: leave mode out"
         )
     chosen = optimize.get(optimizer, **dict(options or {})) if isinstance(optimizer, str) else optimizer
     unit, total = _duration(chosen, iterations, epochs)

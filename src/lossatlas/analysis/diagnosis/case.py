@@ -93,6 +93,13 @@ class Case:
         return self.point.loss / self.scale if known and self.scale > 0 else math.nan
 
     @property
+    def method(self) -> str:
+        """The descent whose largest rate is told."""
+        if self.momentum == 0:
+            return "Plain gradient descent"
+        return f"Gradient descent with {'Nesterov ' if self.nesterov else ''}momentum {self.momentum:g}"
+
+    @property
     def stability(self) -> float:
         """Largest stable η λ_max: 2 of plain descent, 2 (1 + β) with momentum, (2 + 2β) / (1 + 2β) with Nesterov's.
 

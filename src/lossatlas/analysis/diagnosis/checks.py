@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lossatlas.analysis.diagnosis.case import Case
-from lossatlas.analysis.diagnosis.descent_checks import exploding, ill_conditioned, learning_rate
+from lossatlas.analysis.diagnosis.descent_checks import exploding, ill_conditioned, learning_rate, small_steps
 from lossatlas.analysis.diagnosis.network_checks import overfit, plateau, vanishing
 from lossatlas.analysis.diagnosis.records import Finding, Kind
 from lossatlas.analysis.diagnosis.saddle import saddle
@@ -15,6 +15,7 @@ __all__ = ["CHECKS"]
 CHECKS: Mapping[Kind, Callable[[Case], Finding | None]] = {
     "exploding gradients": exploding,
     "learning rate too large": learning_rate,
+    "learning rate too small": small_steps,
     "ill-conditioned": ill_conditioned,
     "saddle": saddle,
     "vanishing gradients": vanishing,

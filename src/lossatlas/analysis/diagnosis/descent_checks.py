@@ -17,11 +17,13 @@ from lossatlas.analysis.diagnosis.records import Evidence, Finding
 from lossatlas.analysis.diagnosis.run_facts import RunFacts
 from lossatlas.analysis.diagnosis.saddle import trapped
 
-__all__ = ["exploding", "ill_conditioned", "learning_rate"]
+__all__ = ["exploding", "ill_conditioned", "learning_rate", "small_steps"]
 
 # A spectrum this wide slows gradient descent down by as many steps; a gradient that sees so much of it shows that.
 # Without a run to show it, a network's gradient must see far more: half-trained ones see a few hundred.
 _WIDE, _SEEN, _SEEN_ALONE, _LEFT = 1e3, 300.0, 1e3, 0.05
+# Rates below this part of the largest stable one are short; a run so many e-folds long has hardly begun.
+_SHORT, _BEGUN = 1e-2, 1.0
 # Near this part of the largest stable rate a loss that oscillates does so because of it.
 _NEAR = 0.8
 _WORSE, _STEEP = 10.0, 10.0
@@ -91,8 +93,8 @@ def learning_rate(case: Case) -> Finding | None:
         if facts is None or not facts.zigzag or trapped(case):
             return None
         sentence = (
-            f"The loss swings by {100 * facts.amplitude:.0f} % from step to step and does not fall. Here plain "
-            f"gradient descent is stable up to a learning rate of {largest:.3g} = {case.stability:.3g}/λ_max."
+            f"The loss swings by {100 * facts.amplitude:.0f} % from step to step and does not fall. {case.method} is "
+            f"stable up to a learning rate of {largest:.3g} = {case.stability:.3g}/λ_max here."
         )
     else:
         ratio = rate / largest
@@ -108,7 +110,10 @@ def learning_rate(case: Case) -> Finding | None:
         )
         if facts is not None and facts.diverged:
             evidence.extend(_growth(case, facts, rate * top))
-    advice = [f"Take a learning rate below {largest:.3g}; half of it, {largest / 2:.3g}, is a good start."]
+    advice = [
+        f"Take a learning rate below {largest:.3g}: half of it, {largest / 2:.3g}, is the most to begin with. "
+        "Curvature grows as a network learns, and a network that steps have broken is too flat to tell."
+    ]
     if len(case.layers) > 1:
         smallest = min(case.layers, key=lambda layer: layer.largest_rate)
         advice.append(
@@ -118,6 +123,34 @@ def learning_rate(case: Case) -> Finding | None:
     advice.append("Warm up, or let the rate decay: the curvature is often largest early.")
     pictures = (*curves_picture(case, "learning-rate"), *tops_picture(case), *step_picture(case))
     return Finding("learning rate too large", sentence, tuple(evidence), tuple(advice), pictures)
+
+
+def small_steps(case: Case) -> Finding | None:
+    """Steps far below what is stable, in a run that they have not taken anywhere."""
+    facts, rate, run = case.facts, case.learning_rate, case.history
+    top = max(top for _, top in case.tops)
+    if facts is None or rate is None or run is None or facts.diverged or not facts.high or not top > 0:
+        return None
+    largest, steps = case.stability / top, int(run.curves.steps[-1])
+    # What gradient flow would have done along the steepest direction in the time of the run: e-folds.
+    gone = rate * steps * top / (1 - case.momentum)
+    if not (rate < _SHORT * largest and gone < _BEGUN):
+        return None
+    sentence = (
+        f"The learning rate {rate:.3g} is {largest / rate:.2g} times smaller than the largest stable one, "
+        f"{largest:.3g} = {case.stability:.3g}/λ_max, and {steps} steps of it are hardly a beginning."
+    )
+    evidence = (
+        Evidence("learning rate", rate, limit=_SHORT * largest),
+        Evidence("largest stable learning rate", largest, note=f"{case.stability:.3g}/λ_max"),
+        Evidence("way gone", gone, limit=_BEGUN, note="steps x η λ_max: e-folds along the steepest direction"),
+        Evidence("loss over the first", facts.last / facts.first if facts.first else math.nan, limit=0.8),
+    )
+    advice = (
+        f"Raise the learning rate tenfold at a time, as far as {largest / 2:.3g}.",
+        "What else is found here tells of the place where the run began, and not of where it would go.",
+    )
+    return Finding("learning rate too small", sentence, evidence, advice, curves_picture(case, "small-steps"))
 
 
 def _growth(case: Case, facts: RunFacts, product: float) -> list[Evidence]:

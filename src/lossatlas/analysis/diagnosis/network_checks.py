@@ -14,6 +14,7 @@ from lossatlas.curvature.worst_loss import epsilon_sharpness
 __all__ = ["healthy", "overfit", "plateau", "vanishing"]
 
 _VANISHED, _LAYERS = 1e-3, 3
+_DEAD = 1e-12  # of the gradient: nothing, but for rounding
 _STILL, _UNLEARNED, _FLAT_PART = 0.05, 0.8, 0.5
 _GAP = 0.2
 
@@ -32,8 +33,13 @@ def vanishing(case: Case) -> Finding | None:
     if not ratio < _VANISHED:
         return None
     per = ratio ** (1 / (len(layers) - 1))
+    dead = ratio < _DEAD
+    first = layers[0].name
     sentence = (
-        f"What reaches the first layer, '{layers[0].name}', is {ratio:.2g} of what reaches the last: on its way to the "
+        f"No gradient reaches the first layer, '{first}': a layer on the way is dead, its units give the same for "
+        "every example."
+        if dead
+        else f"What reaches the first layer, '{first}', is {ratio:.2g} of what reaches the last: on its way to the "
         f"input the gradient shrinks by a factor of {per:.2g} per layer."
     )
     evidence = (
@@ -44,13 +50,18 @@ def vanishing(case: Case) -> Finding | None:
         Evidence("per layer", per),
         Evidence("loss over baseline", case.level, limit=HIGH),
     )
-    advice = (
+    revive = (
+        "Start again from other weights with a smaller learning rate: one long step can leave every ReLU at zero for "
+        "good.",
+        "Use activations whose gradient is nowhere zero (leaky ReLU, GELU).",
+    )
+    smoother = (
         "Use activations that do not saturate (ReLU, GELU) in place of sigmoid and tanh, with He's initial weights.",
         "Add residual connections or normalisation layers, so that gradients reach the input.",
         "A larger learning rate for the first layers, or Adam, helps a little; what has rounded off is gone.",
     )
     pictures = (*layers_picture(case), *curves_picture(case, "vanishing"))
-    return Finding("vanishing gradients", sentence, evidence, advice, pictures)
+    return Finding("vanishing gradients", sentence, evidence, revive if dead else smoother, pictures)
 
 
 def _first_over_last(sizes: tuple[float, ...]) -> float:
@@ -135,7 +146,7 @@ def healthy(case: Case) -> Finding:
     if point.top > 0:
         largest = case.stability / point.top
         evidence.append(Evidence("largest stable learning rate", largest, note=f"{case.stability:.3g}/λ_max"))
-        advice.append(f"Plain gradient descent is stable up to a learning rate of {largest:.3g} here.")
+        advice.append(f"{case.method} is stable up to a learning rate of {largest:.3g} here.")
     if case.held is not None:
         evidence.append(Evidence("test loss", case.held.loss))
     more = point.gradient_norm > 0 and case.level > LOW

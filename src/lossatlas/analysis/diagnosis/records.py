@@ -16,6 +16,7 @@ __all__ = ["KINDS", "Diagnosis", "Evidence", "Finding", "Kind", "Layer", "Pictur
 Kind: TypeAlias = Literal[
     "exploding gradients",
     "learning rate too large",
+    "learning rate too small",
     "ill-conditioned",
     "saddle",
     "vanishing gradients",
@@ -27,6 +28,7 @@ Kind: TypeAlias = Literal[
 KINDS: Mapping[Kind, str] = {
     "exploding gradients": "gradients that grow until the loss diverges",
     "learning rate too large": "steps beyond what the steepest direction allows",
+    "learning rate too small": "steps so short that the run has hardly begun",
     "ill-conditioned": "steep in a few directions, nearly flat in those where progress is left",
     "saddle": "no gradient, and a way down that the gradient does not see",
     "vanishing gradients": "gradients that shrink from layer to layer on their way to the input",

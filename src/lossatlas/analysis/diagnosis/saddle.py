@@ -114,8 +114,8 @@ def saddle(case: Case) -> Finding | None:
         every = point.complete and index == case.landscape.dim
         what = "a maximum" if every else f"a saddle of index {'' if point.complete else 'at least '}{index}"
         sentence = (
-            f"The gradient is nearly zero, and the smallest eigenvalue, {point.bottom:.3g}, is negative: {what}. Along "
-            f"its eigenvector the loss falls by {gain:.3g}."
+            f"The gradient, {point.gradient_norm:.2g}, promises next to nothing, and the smallest eigenvalue, "
+            f"{point.bottom:.3g}, is negative: {what}. Along its eigenvector the loss falls by {gain:.3g}."
         )
         if case.learning_rate is not None and case.learning_rate > 0:
             steps = 1 / math.log1p(case.learning_rate * -point.bottom)

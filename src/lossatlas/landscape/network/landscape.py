@@ -16,13 +16,22 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state
 from lossatlas.landscape.contract import Rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
+from lossatlas.landscape.network.first_call import explained_errors
 from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
 from lossatlas.landscape.network.hessian import hessian_vector_sum
 from lossatlas.landscape.network.hessian_at import HessianAt, foretell_bytes
 from lossatlas.landscape.network.kept_graphs import RowLoss
 from lossatlas.landscape.network.noise import refuse_noise
 from lossatlas.landscape.network.one_type import widest_type
-from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Program, Reduction
+from lossatlas.landscape.network.program import (
+    Forward,
+    Loss,
+    Metric,
+    Mode,
+    Program,
+    Reduction,
+    keeps_running_statistics,
+)
 from lossatlas.landscape.network.sources import Batch, TensorSource, make_source
 from lossatlas.landscape.network.tuning import measure_numerics
 
@@ -135,6 +144,11 @@ class NetworkLandscape:
     def spec(self) -> ParamSpec:
         """Names and shapes of the parameters, in flat order."""
         return self._evaluator.program.spec
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether normalisation layers use statistics that belong to one set of weights."""
+        return keeps_running_statistics(self._evaluator.program.model)
 
     @property
     def samples(self) -> int:
@@ -337,7 +351,7 @@ class NetworkLandscape:
         check_rows(x, self)
         rows = x.reshape(-1, self.dim)
         found: list[dict[str, Tensor]] = []
-        with preserved_random_state(self.device):
+        with preserved_random_state(self.device), explained_errors():
             for row in rows:
                 batches = self._evaluator.source.chunks(None)
                 found.append(
@@ -489,7 +503,7 @@ class NetworkLandscape:
         if x is not None:
             check_rows(x, self)
         if not self._checked:
-            with preserved_random_state(self.device):
+            with preserved_random_state(self.device), explained_errors():
                 refuse_noise(self._evaluator, self._initial_point())
             self._checked = True
         if not self._tuned:

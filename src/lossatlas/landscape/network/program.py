@@ -106,6 +106,11 @@ class Program:
             raise InputError(f"expected reduction 'mean' or 'sum', got '{reduction}'")
         if statistics_batch is not None and statistics_batch < 2:
             raise InputError(f"expected at least 2 samples to take statistics over, got {statistics_batch}")
+        if not callable(loss):
+            raise InputError(
+                f"expected a loss function, such as torch.nn.functional.cross_entropy, got {type(loss).__name__} "
+                f"{loss!r}"
+            )
         self.spec = ParamSpec.of(model)
         try:
             private = copy.deepcopy(model)
@@ -226,6 +231,8 @@ class Program:
             for name, module in scratch.model.named_modules()
             if isinstance(module, _NORMS) and module.track_running_stats
         }
+        if not layers:
+            return {}
         for module in layers.values():
             module.reset_running_stats()
             module.momentum = None

@@ -79,9 +79,15 @@ class TensorSource:
 
     def __init__(self, batch: Batch) -> None:
         sizes = {len(leaf) if leaf.ndim else 0 for leaf in _leaves(batch)}
+        if not sizes:
+            raise DataError(
+                "expected data as tensors, got none: turn numpy arrays and lists of numbers into tensors with "
+                "torch.as_tensor"
+            )
         if len(sizes) != 1 or sizes == {0}:
             raise DataError(
-                f"expected data tensors with one number of samples on their first axis, got lengths {sorted(sizes)}"
+                "expected data tensors with one number of samples, at least 1, on their first axis, got lengths "
+                f"{', '.join(map(str, sorted(sizes)))}: check how the data were cut"
             )
         self._batch = batch
         self._samples = sizes.pop()

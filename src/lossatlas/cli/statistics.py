@@ -1,0 +1,43 @@
+"""Which normalisation statistics a command uses: those of the data at every point, or those that files came with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from lossatlas.cli.target import Target
+from lossatlas.core.errors import InputError
+from lossatlas.landscape import NetworkLandscape
+
+__all__ = ["on_the_data", "statistics_option", "stored_with_weights"]
+
+statistics_option = click.option(
+    "--statistics",
+    type=click.Choice(["batch", "stored"]),
+    default="batch",
+    show_default=True,
+    help="Of normalisation layers: of the data at every point, or stored with W.",
+)
+
+
+def on_the_data(place: Target) -> Target:
+    """The landscape as a function of the weights alone."""
+    landscape = place.landscape
+    if not isinstance(landscape, NetworkLandscape) or not landscape.keeps_statistics:
+        return place
+    return replace(place, landscape=landscape.with_batch_statistics())
+
+
+def stored_with_weights(place: Target) -> Target:
+    """The landscape with statistics that are given.
+
+    Raises:
+        InputError: the network keeps none.
+    """
+    if place.stored is None:
+        raise InputError(
+            f"expected a network that keeps normalisation statistics for --statistics stored, got '{place.name}': "
+            "leave it out"
+        )
+    return replace(place, landscape=place.stored)
