@@ -125,7 +125,8 @@ def test_the_folder_of_something_else_is_refused(run, tmp_path):
     assert la.study.load_connection(tmp_path / "c").complete
 
 
-def test_statistics_of_the_data_or_those_stored(run, refused, tmp_path, mine):
+def test_statistics_of_the_data_or_those_stored(run, refused, tmp_path, mine, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "normal.py").write_text(
         f"import {mine} as m\nfrom torch import nn\nimport lossatlas as la\n"
         "def net():\n    return nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))\n"

@@ -324,7 +324,7 @@ def test_a_model_that_fails_leaves_nothing_behind(refused, tmp_path, mine):
         "problem = la.problems.Problem('pair', lambda: Pair(3, 2), torch.nn.functional.cross_entropy, "
         "train=(m.x, m.y), test=(m.x, m.y))\n"
     )
-    np.save(tmp_path / "w.npy", np.zeros(8, dtype=np.float32))
+    np.save(tmp_path / "w.npy", np.ones(8, dtype=np.float32))
     for command in ("surface", "spectrum", "diagnose"):
         told = refused(command, "w.npy", "--problem", "pair:problem", "--out", "o")
         assert "needs forward=" in told
