@@ -13,7 +13,7 @@ import torch
 import lossatlas as la
 from lossatlas.core.hardware import describe_hardware
 
-__all__ = ["arguments", "verdict", "write"]
+__all__ = ["arguments", "earlier", "verdict", "write"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -28,6 +28,13 @@ def arguments(description: str) -> argparse.Namespace:
 def verdict(value: float, low: float, high: float) -> dict[str, Any]:
     """A measured value, the range expected, and whether it lies inside."""
     return {"value": value, "expected": [low, high], "holds": low <= value <= high}
+
+
+def earlier(name: str) -> dict[str, Any]:
+    """The figures that are there; none before the first run."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def write(name: str, document: dict[str, Any], started: float) -> None:

@@ -2,7 +2,8 @@
 
 Every network of the paper on full MNIST, mini-batches of 64, constant learning rate, no momentum. For each learning
 rate: the training loss at each epoch, the lowest test loss and when it was seen, and the epoch at which the training
-loss comes closest to the table's. Finished runs are kept under --work DIR.
+loss comes closest to the table's. Finished runs are kept under --work DIR, and networks that are not named keep the figures
+they have.
 Run: python -m validation.sgd_settings --data-dir DIR --work DIR [--networks fcp lenet ...]
 """
 
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 
 import lossatlas as la
-from validation.common import write
+from lossatlas.core.hardware import describe_hardware
+from validation.common import earlier, write
 from validation.path_barriers import Stages
 
 EPOCHS = 50
@@ -71,7 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     stages = Stages(options.work)
-    document: dict[str, Any] = {"epochs": EPOCHS, "batch_size": 64}
+    document: dict[str, Any] = {**earlier("sgd_settings"), "epochs": EPOCHS, "batch_size": 64}
+    known = document.pop("stage_seconds", {})
     for network in options.networks:
         problem = la.problems.get(network, data="mnist", data_dir=options.data_dir)
         for rate in LEARNING_RATES[network]:
@@ -82,8 +85,10 @@ def main() -> None:
                 return run(problem, rate, REPLICAS[network])
 
             curves = stages.tree(f"{network}-{rate}", compute)
-            document.setdefault(network, {"replicas": REPLICAS[network]})[str(rate)] = judge(curves, network)
-    document["stage_seconds"] = stages.seconds
+            if rate == LEARNING_RATES[network][0]:
+                document[network] = {"replicas": REPLICAS[network], "processor": describe_hardware().processor}
+            document[network][str(rate)] = judge(curves, network)
+    document["stage_seconds"] = {**known, **stages.seconds}
     write("sgd_settings", document, started)
 
 
