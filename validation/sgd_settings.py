@@ -2,8 +2,8 @@
 
 Every network of the paper on full MNIST, mini-batches of 64, constant learning rate, no momentum. For each learning
 rate: the training loss at each epoch, the lowest test loss and when it was seen, and the epoch at which the training
-loss comes closest to the table's. Finished runs are kept under --work DIR, and networks that are not named keep the figures
-they have.
+loss comes closest to the table's. Finished runs are kept under --work DIR, and networks that are not named keep the
+figures they have.
 Run: python -m validation.sgd_settings --data-dir DIR --work DIR [--networks fcp lenet ...]
 """
 

@@ -6,6 +6,7 @@ Run: python terminal.py FOLDER; FOLDER/step tells that a step has begun, FOLDER/
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,8 @@ def slow(folder: Path) -> Compute:
 
 
 def main() -> None:
+    # Shells start what runs in the background with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     piece = Piece("test", "slow", {}, ())
     make = functools.partial(slow, folder)

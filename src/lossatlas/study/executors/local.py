@@ -60,7 +60,9 @@ class _LocalPool:
 
     def submit(self, piece: Piece) -> Future[float]:
         """Begin a piece."""
-        return self._pool.submit(_compute, piece)
+        # Here processes are started. They inherit that Ctrl-C is blocked, and so do the threads of libraries in them.
+        with _blocked_interrupts():
+            return self._pool.submit(_compute, piece)
 
     def news(self) -> Iterator[News]:
         """Progress since the last call."""
@@ -77,15 +79,27 @@ class _LocalPool:
         return error
 
 
+@contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C in this thread, where the system knows such a thing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 # ---------------------------------------------------------------------- in a process
 _here: dict[str, Any] = {}
 
 
 def _begin(make: Callable[[], Compute], events: Queue[News], stopped: Connection) -> None:
     """Make ready to compute; stop when the parent says so, end when it does."""
-    # A terminal sends Ctrl-C to the parent and to its processes. Only the parent's word counts, or it would come twice.
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # A terminal sends Ctrl-C to the parent and to its processes, which are started with it blocked: only the parent's
+    # word counts, or it would come twice.
     signal.signal(signal.SIGINT, _interrupt)
     events.cancel_join_thread()  # a parent that stops reads no more news, and is not to be waited for
     parent = multiprocessing.parent_process()
