@@ -77,6 +77,7 @@ def main() -> None:
     known = document.pop("stage_seconds", {})
     for network in options.networks:
         problem = la.problems.get(network, data="mnist", data_dir=options.data_dir)
+        document[network] = {"replicas": REPLICAS[network], "processor": describe_hardware().processor}
         for rate in LEARNING_RATES[network]:
 
             def compute(
@@ -85,8 +86,6 @@ def main() -> None:
                 return run(problem, rate, REPLICAS[network])
 
             curves = stages.tree(f"{network}-{rate}", compute)
-            if rate == LEARNING_RATES[network][0]:
-                document[network] = {"replicas": REPLICAS[network], "processor": describe_hardware().processor}
             document[network][str(rate)] = judge(curves, network)
     document["stage_seconds"] = {**known, **stages.seconds}
     write("sgd_settings", document, started)

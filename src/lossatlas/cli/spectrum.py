@@ -11,7 +11,7 @@ import click
 from lossatlas import report as reports
 from lossatlas.cli.console import command_line, console, print_rows, show_page
 from lossatlas.cli.points import PointsCommand, load_points
-from lossatlas.cli.statistics import on_the_data, statistics_option, stored_with_weights
+from lossatlas.cli.statistics import ON_THE_DATA, choose_statistics, statistics_option
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import ConfigurationError, InputError, StorageError
@@ -23,7 +23,7 @@ from lossatlas.study.spectra_store import check_spectra_folder
 
 __all__ = ["spectrum"]
 
-_WORDS = {"batch": "recomputed on the data at every point", "stored": "those stored with each point's weights"}
+_WORDS = {"batch": ON_THE_DATA, "stored": "those stored with each point's weights"}
 _TOLD = 5  # cautions on the terminal; the report has all
 
 
@@ -58,7 +58,7 @@ def spectrum(
     for name in ("count", "seed"):
         if name in options:
             raise ConfigurationError(f"expected --{name} for '{name}', got it in --set: use --{name} {options[name]}")
-    place = on_the_data(target()) if statistics == "batch" else stored_with_weights(target())
+    place = choose_statistics(target(), statistics)
     given = load_points(points, place)
     if statistics == "stored" and None in given.buffers:
         raise InputError(

@@ -10,7 +10,9 @@ from lossatlas.cli.target import Target
 from lossatlas.core.errors import InputError
 from lossatlas.landscape import NetworkLandscape
 
-__all__ = ["on_the_data", "statistics_option", "stored_with_weights"]
+__all__ = ["ON_THE_DATA", "choose_statistics", "statistics_option"]
+
+ON_THE_DATA = "recomputed on the data at every point"
 
 statistics_option = click.option(
     "--statistics",
@@ -21,20 +23,17 @@ statistics_option = click.option(
 )
 
 
-def on_the_data(place: Target) -> Target:
-    """The landscape as a function of the weights alone."""
-    landscape = place.landscape
-    if not isinstance(landscape, NetworkLandscape) or not landscape.keeps_statistics:
-        return place
-    return replace(place, landscape=landscape.with_batch_statistics())
-
-
-def stored_with_weights(place: Target) -> Target:
-    """The landscape with statistics that are given.
+def choose_statistics(place: Target, statistics: str) -> Target:
+    """The landscape as a function of the weights alone (``"batch"``), or with statistics to be given (``"stored"``).
 
     Raises:
-        InputError: the network keeps none.
+        InputError: they are to be given, and the network keeps none.
     """
+    if statistics == "batch":
+        landscape = place.landscape
+        if not isinstance(landscape, NetworkLandscape) or not landscape.keeps_statistics:
+            return place
+        return replace(place, landscape=landscape.with_batch_statistics())
     if place.stored is None:
         raise InputError(
             f"expected a network that keeps normalisation statistics for --statistics stored, got '{place.name}': "

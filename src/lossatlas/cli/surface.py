@@ -16,7 +16,7 @@ from lossatlas.cli.console import command_line, console, show_page
 from lossatlas.cli.planes import KINDS, MEASURES, make_plane
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.runs import is_run, load_named_runs, load_run
-from lossatlas.cli.statistics import on_the_data, statistics_option, stored_with_weights
+from lossatlas.cli.statistics import ON_THE_DATA, choose_statistics, statistics_option
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
 from lossatlas.core.errors import InputError
@@ -83,7 +83,7 @@ def surface(
     check_slicing_folder(out.absolute())
     reach = _span(span)
     place = target()
-    whole = on_the_data(place) if statistics == "batch" else stored_with_weights(place)
+    whole = choose_statistics(place, statistics)
     given, labels, buffers, run = _load(points, whole)
     landscape, words = _with_statistics(whole, buffers, statistics)
     chosen = kind or _default(place.landscape)
@@ -175,7 +175,7 @@ def _with_statistics(place: Target, buffers: Sequence[Buffers | None], statistic
     """Statistics kept from training belong to one set of weights, and to nothing beside it."""
     landscape = place.landscape
     if statistics == "batch" or not isinstance(landscape, NetworkLandscape):
-        return landscape, None if place.stored is None else "recomputed on the data at every point"
+        return landscape, None if place.stored is None else ON_THE_DATA
     if len(buffers) > 1:
         raise InputError(
             f"expected one file of weights with --statistics stored, got {len(buffers)}, each with statistics of its "

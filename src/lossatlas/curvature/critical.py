@@ -20,7 +20,6 @@ __all__ = ["Classification", "PointKind", "classify"]
 
 PointKind: TypeAlias = Literal["minimum", "saddle", "maximum", "plateau", "not critical", "not finite"]
 
-# Up to so many coordinates every eigenvalue is computed.
 # Negative eigenvalues are counted by searches for so many of the smallest, one after another.
 _COUNTS = (4, 16, 64)
 

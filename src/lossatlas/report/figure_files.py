@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -75,11 +76,19 @@ def _sha256(content: bytes) -> str:
 def _source(figure: Figure) -> str:
     """One number for all that decides how a picture looks: the figure, the code that draws it, and matplotlib."""
     found = hashlib.sha256(mpl.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        found.update(path.read_bytes())
+    found.update(_code())
     for part in _parts(figure):
         found.update(part)
     return found.hexdigest()
+
+
+@functools.cache
+def _code() -> bytes:
+    """Checksum of the code that draws; it is read once."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.digest()
 
 
 def _parts(value: Any) -> Iterator[bytes]:

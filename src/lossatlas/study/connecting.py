@@ -100,7 +100,7 @@ def connect(
     if isinstance(landscape, NetworkLandscape):
         stored = load_connection(where).details if where is not None and has_connection(where) else None
         landscape = with_numerics_of(stored, landscape)
-    along, notes = _along(landscape, points)
+    along, notes = _along(landscape)
     energies, metrics = _scores(along, points, names)
     permutable, reasons = _structure(landscape, align, structure)
     planned = len(names) * (len(names) - 1) // 2
@@ -213,9 +213,9 @@ def _structure(
     return structure, ()
 
 
-def _along(landscape: Landscape, points: Tensor) -> tuple[Landscape, tuple[str, ...]]:
+def _along(landscape: Landscape) -> tuple[Landscape, tuple[str, ...]]:
     """The landscape along paths: statistics kept from training belong to one network, and to nothing between two."""
-    if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(points[0]):
+    if not isinstance(landscape, NetworkLandscape) or not landscape.keeps_statistics:
         return landscape, ()
     note = (
         "The network keeps normalisation statistics, which belong to one set of weights. At every point of every path "

@@ -264,7 +264,7 @@ def _with_statistics(
     landscape: Landscape, points: Tensor, buffers: Sequence[Buffers | None] | None
 ) -> tuple[list[Landscape], tuple[str, ...]]:
     """The landscape at each point, with the normalisation statistics that belong to its weights."""
-    if not isinstance(landscape, NetworkLandscape) or not landscape.refresh(points[0]):
+    if not isinstance(landscape, NetworkLandscape) or not landscape.keeps_statistics:
         return [landscape] * len(points), ()
     given = list(buffers) if buffers is not None else [None] * len(points)
     own: list[Landscape] = [
