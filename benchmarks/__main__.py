@@ -8,7 +8,7 @@ import json
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from benchmarks.committee import COMMITTEE
 from benchmarks.curvature import CURVATURE
 from benchmarks.paths import batched_against_point_by_point
 from benchmarks.paths import write as write_path_finders
+from benchmarks.replicas import NETWORKS, many_at_once
 from benchmarks.surfaces import surface_against_point_by_point
 from benchmarks.timing import PAIRS, Comparison, compare, peak_flops, seconds
 from lossatlas import data, optimize, problems
@@ -105,6 +106,7 @@ def _data(problem: Problem) -> tuple[Tensor, Tensor]:
 
 
 def _sgd_epochs(problem: Problem, replicas: int) -> Callable[[], object]:
+    """One epoch of all replicas; compiled where the problem's numerics are."""
     method = optimize.get("sgd", lr=0.1)
     landscape = problem.train
     x = problem.initial_weights(0, range(replicas))
@@ -141,12 +143,14 @@ def _torch_epochs(problem: Problem, replicas: int, loader: bool) -> Callable[[],
     return epoch
 
 
-def sgd_against_one_after_another() -> Result:
+def sgd_against_one_after_another(*, compiled: bool = False) -> Result:
     """One epoch of 24 FCP replicas, mini-batches of 64, against training them in turn on tensors in memory."""
     problem = problems.get("fcp")
-    problem = problem.with_numerics(problem.train.tune(24).numerics)
+    numerics = problem.train.tune(24).numerics
+    problem = problem.with_numerics(dataclasses.replace(numerics, compiled=(24, 64)) if compiled else numerics)
     found = compare(_sgd_epochs(problem, 24), _torch_epochs(problem, 24, loader=False))
-    return _report("SGD of 24 FCP replicas against one after another", 1.7, found, str(problem.train.numerics))
+    title = f"SGD of 24 FCP replicas{', compiled,' if compiled else ''} against one after another"
+    return _report(title, 1.7, found, str(problem.train.numerics))
 
 
 def sgd_against_data_loader() -> Result:
@@ -215,6 +219,7 @@ BENCHMARKS: list[Callable[[], Result]] = [
     partial(lenet_against_unchunked, 7),
     lstm_against_module,
     sgd_against_one_after_another,
+    partial(sgd_against_one_after_another, compiled=True),
     sgd_against_data_loader,
     *(
         partial(lbfgs_against_backward_at_every_trial, name, plain=plain)
@@ -236,26 +241,36 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures to this file")
     parser.add_argument(
         "--only",
-        choices=("speed", "curvature", "paths"),
-        help="ratios of time, of those curvature alone, or path finders",
+        choices=("speed", "curvature", "paths", "replicas"),
+        help="ratios of time, of those curvature alone, path finders, or many replicas at once on one device",
     )
+    parser.add_argument("--device", default="cpu", help="of the replicas: cpu or cuda")
+    parser.add_argument("--replicas", type=int, default=75, help="trained at once")
+    parser.add_argument("--pairs", type=int, default=8, help="of the replicas: paths found at once")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS, help="of the replicas")
+    parser.add_argument("--data-dir", help="folder holding mnist/; the replicas then train on MNIST, not on the digits")
     parser.add_argument("--out", default="benchmarks/out", help="folder for the picture and table of path finders")
     options = parser.parse_args()
+    if options.only == "replicas":
+        data = {"data": "mnist", "data_dir": options.data_dir} if options.data_dir else {}
+        sizes = {"networks": tuple(options.networks), "replicas": options.replicas, "pairs": options.pairs}
+        _print(options.json, many_at_once(options.device, **sizes, **data))
+        return
     if options.only != "paths":
-        _speed(options.json, CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE])
+        chosen = CURVATURE if options.only == "curvature" else [*BENCHMARKS, *CURVATURE]
+        _print(options.json, (benchmark() for benchmark in chosen))
     if options.only not in ("speed", "curvature"):
         sys.stdout.write("path finders: height against gradients\n")
         write_path_finders(Path(options.out))
         sys.stdout.write(f"{options.out}/path-finders.svg\n")
 
 
-def _speed(target: str | None, benchmarks: Sequence[Callable[[], Result]]) -> None:
+def _print(target: str | None, benchmarks: Iterable[Result]) -> None:
     sys.stdout.write(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {PAIRS} pairs\n"
     )
     results = []
-    for benchmark in benchmarks:
-        result = benchmark()
+    for result in benchmarks:
         results.append(result)
         sys.stdout.write(
             f"{result['ratio']:6.2f}  ({result['low']:.2f}-{result['high']:.2f})  wanted {result['wanted']:.2f}  "

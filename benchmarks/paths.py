@@ -197,10 +197,10 @@ def batched_against_point_by_point() -> Comparison:
     one = problem.train.tune(1)
     many = problem.train.tune(51)
     finder = paths.finders["fourier-published"](steps=10, tolerance=0)
-    return compare(lambda: finder.find(many, a, b), lambda: finder.find(_PointByPoint(one), a, b), pairs=7)
+    return compare(lambda: finder.find(many, a, b), lambda: finder.find(PointByPoint(one), a, b), pairs=7)
 
 
-class _PointByPoint:
+class PointByPoint:
     """A landscape that evaluates its rows one after another, as a loop over the points of a path does."""
 
     def __init__(self, inner: Any) -> None:
@@ -209,8 +209,8 @@ class _PointByPoint:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def to(self, **wanted: Any) -> _PointByPoint:
-        return _PointByPoint(self._inner.to(**wanted))
+    def to(self, **wanted: Any) -> PointByPoint:
+        return PointByPoint(self._inner.to(**wanted))
 
     def value_and_grad(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.reshape(-1, x.shape[-1])

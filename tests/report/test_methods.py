@@ -32,7 +32,7 @@ DOCUMENT: dict[str, Any] = {
             "optimizers": {
                 "lbfgs-gss": {"iterations": 123, "options": {"history": 6, "evaluations": 8}},
                 "sgd": {"epochs": 45, "batch_size": 32, "record_every": 3, "options": {"lr": 0.07, "momentum": 0.9}},
-                "adam": {"options": {"lr": 0.003}},
+                "adam": {"compiled": True, "options": {"lr": 0.003}},
             },
         },
     },
@@ -69,7 +69,7 @@ def told(make_results: MakeResults, tmp_path: Path) -> dict[str, str]:
         ("Training", "FCP by L-BFGS-GSS: 123 iterations; directions from the last 6 pairs"),
         ("Training", "line search of at most 8 losses"),
         ("Training", "FCP by SGD: 45 epochs of mini-batches of 32; constants: lr 0.07, momentum 0.9"),
-        ("Training", "FCP by Adam: 50 epochs of mini-batches of 64"),
+        ("Training", "FCP by Adam: 50 epochs of mini-batches of 64, gradients by a compiled program"),
         ("Training", "lr 0.003"),
         ("Training", "trained 9 times by each optimizer, and the 7 runs with the lowest training loss were kept"),
         ("Training", "lowest validation loss; both are looked for every epoch or every iteration or every 3 epochs"),

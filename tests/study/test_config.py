@@ -160,6 +160,10 @@ def test_unknown_keys_come_with_the_nearest(key, nearest):
             "networks.fcp.optimizers.lbfgs-gss.epochs=3",
             "expected 'iterations' for optimizer 'lbfgs-gss' of network 'fcp'",
         ),
+        (
+            "networks.fcp.optimizers.lbfgs-gss.compiled=true",
+            "expected compiled = true for a mini-batch optimizer, got it for 'lbfgs-gss' of network 'fcp'",
+        ),
         ("networks.fcp.optimizers.sgd.iterations=3", "expected 'epochs' for optimizer 'sgd' of network 'fcp'"),
         ("select=validation", "expected data.validation above 0"),
         ("networks.fcp.keep=9", "expected to keep at most 6 replicas, got 9"),

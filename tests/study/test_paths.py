@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_studies import age_checkpoint
 
 from lossatlas import paths, report
 from lossatlas.study import Piece, Study
@@ -109,8 +110,11 @@ def test_an_interrupted_atlas_goes_on_where_it_was(
         return search(self, landscape, ends)
 
     monkeypatch.setattr(linear, "search", counted)
+    (piece,) = (status.piece for status in study.status() if status.state == "in progress")
+    age_checkpoint(study, piece, 1000.0)
     study.run(Quiet())
     assert asked == [1, 1]  # two of the four paths were stored
+    assert 1000 < study.store.seconds(piece) < 1500  # the time of both processes
     (again,), (before,) = study.results().atlases, finished.results().atlases
     torch.testing.assert_close(again.tree.merge_heights, before.tree.merge_heights)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_studies import TINY, Log, changed, run
+from tiny_studies import TINY, Log, age_checkpoint, changed, run
 
 from lossatlas.core.errors import ConfigurationError, DataError, InputError, StorageError
 from lossatlas.core.files import save_tree
@@ -106,6 +106,23 @@ def test_status_and_partial_results(tmp_path: Path) -> None:
         "claims all",
         "tables all",
     ]
+
+
+def test_the_time_of_a_piece_is_that_of_all_processes_that_worked_on_it(tmp_path: Path) -> None:
+    class Stop(Log):
+        def update(self, piece: Piece, fraction: float, text: str) -> None:
+            raise KeyboardInterrupt
+
+    study = Study(parse_config(TINY), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(Stop(), checkpoint_seconds=0)
+    (piece,) = (status.piece for status in study.status() if status.state == "in progress")
+    assert piece.label == "fcp lbfgs-gss"
+    assert 0 < study.store.spent(piece) < 500
+    age_checkpoint(study, piece, 1000.0)
+    run(tmp_path, TINY)
+    assert 1000 < study.store.seconds(piece) < 1500
+    assert study.store.spent(piece) == 0  # nothing is left of the checkpoint
 
 
 def test_suggested_workers_fill_the_cores_that_a_study_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,29 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         return self.head(F.scaled_dot_product_attention(q, k, v).mean(1))
+
+
+RECURRENT: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
+    "lstm": (nn.LSTM, {}),
+    "projected": (nn.LSTM, {"proj_size": 2}),
+    "gru": (nn.GRU, {}),
+    "tanh": (nn.RNN, {}),
+    "relu": (nn.RNN, {"nonlinearity": "relu"}),
+}
+
+
+class Reader(nn.Module):
+    """A small recurrent classifier of sequences of four numbers."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        make, options = RECURRENT[kind]
+        self.layer = make(4, 5, batch_first=True, **options)
+        self.head = nn.Linear(options.get("proj_size", 5), 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.layer(x)[0][:, -1])
+        return logits
 
 
 def images(n: int = 24) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,32 @@ def test_an_interrupted_run_continues_with_the_same_bits(optimizer: str, stop: i
         train(digits(), optimizer, replicas=3, seed=1, **store, progress=kill, **RUNS[optimizer])
     continued = train(digits(), optimizer, replicas=3, seed=1, checkpoint=file, checkpoint_seconds=0, **RUNS[optimizer])
     assert bit_equal(continued.to_tree(), straight.to_tree())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a C++ compiler")
+def test_a_compiled_run_gives_the_same_numbers_and_continues_with_the_same_bits(tmp_path: Path) -> None:
+    store: dict[str, Any] = {"checkpoint": tmp_path / "run.json", "checkpoint_seconds": 0}
+    plain = train(digits(), "sgd", replicas=3, seed=1, **RUNS["sgd"])
+    compiled = train(digits(), "sgd", replicas=3, seed=1, compiled=True, **RUNS["sgd"])
+    assert compiled.settings["numerics"]["compiled"] == [3, 16]
+    torch.testing.assert_close(compiled.train.weights, plain.train.weights, rtol=0, atol=1e-5)
+    assert not torch.equal(compiled.train.weights, plain.train.weights)  # it did run otherwise
+
+    def kill(progress: TrainingProgress) -> None:
+        if progress.done == 2:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(digits(), "sgd", replicas=3, seed=1, compiled=True, progress=kill, **store, **RUNS["sgd"])
+    with pytest.raises(StorageError, match="other settings"):
+        train(digits(), "sgd", replicas=3, seed=1, **store, **RUNS["sgd"])
+    continued = train(digits(), "sgd", replicas=3, seed=1, compiled=True, **store, **RUNS["sgd"])
+    assert bit_equal(continued.to_tree(), compiled.to_tree())
+
+
+def test_a_full_batch_optimizer_is_not_compiled() -> None:
+    with pytest.raises(InputError, match="expected compiled=True with a mini-batch optimizer"):
+        train(digits(), "lbfgs-gss", replicas=2, iterations=1, compiled=True)
 
 
 def test_a_run_killed_inside_an_epoch_continues_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

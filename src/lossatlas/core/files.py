@@ -218,18 +218,20 @@ def load_tree(path: Path) -> Tree:
     return _unpack(packed, tensors)
 
 
-def load_entry(path: Path, key: str) -> Any:
+def load_entry(path: Path, key: str, default: Any = None) -> Any:
     """Read one plain entry of a stored tree without reading its tensors.
 
     Args:
         path: the JSON file.
         key: of the outermost dictionary; its value is a number, a string, a boolean or None.
+        default: returned where there is no such entry; None: there must be one.
 
     Raises:
         StorageError: the file is missing or damaged, or has no such entry.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["content"][key]
+        content = json.loads(path.read_text(encoding="utf-8"))["content"]
+        return content[key] if default is None or key in content else default
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"expected a stored result with '{key}' in {path}, got {error!r}: delete the file to have it made again"

@@ -115,6 +115,11 @@ def _check_networks(config: StudyConfig) -> None:
                 raise ConfigurationError(
                     f"expected '{wanted}' for optimizer '{optimizer}' of network '{name}', got '{given}'"
                 )
+            if settings.compiled and not stochastic:
+                raise ConfigurationError(
+                    f"expected compiled = true for a mini-batch optimizer, got it for '{optimizer}' of network "
+                    f"'{name}': leave it out"
+                )
 
 
 def _check_stages(config: StudyConfig) -> None:

@@ -62,6 +62,7 @@ class OptimizerConfig(_Strict):
         iterations: steps of a full-batch optimizer.
         epochs: passes over the data of a mini-batch optimizer.
         batch_size: examples per mini-batch.
+        compiled: compile the gradients on a mini-batch before the first step; see :func:`lossatlas.training.train`.
         record_every: iterations or epochs between points of the curves.
         options: constants of the optimizer, such as ``lr``.
     """
@@ -69,6 +70,7 @@ class OptimizerConfig(_Strict):
     iterations: _Count | None = None
     epochs: _Count | None = None
     batch_size: _Count = 64
+    compiled: bool = False
     record_every: _Count = 1
     options: dict[str, Any] = Field(default_factory=dict)
 

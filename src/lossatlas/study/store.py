@@ -100,6 +100,14 @@ class Store:
         """
         return float(load_entry(self.path(piece), "seconds"))
 
+    def spent(self, piece: Piece) -> float:
+        """Seconds that earlier processes put into the checkpoint of a piece; 0 where there is none.
+
+        Raises:
+            StorageError: it is damaged.
+        """
+        return float(load_entry(self.checkpoint(piece), "seconds", 0.0)) if self.started(piece) else 0.0
+
     def discard_checkpoint(self, piece: Piece) -> None:
         """Delete the checkpoint of a finished piece."""
         remove_tree(self.checkpoint(piece))

@@ -241,9 +241,9 @@ class Study:
         context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
 
         def compute(piece: Piece, update: Update) -> float:
-            start = time.monotonic()
+            start, spent = time.monotonic(), self.store.spent(piece)
             result = stage_of(piece).compute(piece, context, update)
-            seconds = time.monotonic() - start
+            seconds = spent + time.monotonic() - start
             self.store.save(piece, result, seconds)
             self.store.discard_checkpoint(piece)
             return seconds

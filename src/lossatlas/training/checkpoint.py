@@ -26,7 +26,9 @@ class Checkpoint:
     path: Path | None
     identity: dict[str, Any]
     seconds: float = 30.0
+    _begun: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
+    _spent: float = 0.0  # by the processes before this one
 
     def load(self) -> Tree | None:
         """Read the state to continue from; None to start anew.
@@ -42,6 +44,7 @@ class Checkpoint:
                 f"expected a checkpoint of this run in {self.path}, got one of a run with other settings: "
                 "choose another file, or delete it"
             )
+        self._spent = tree.get("seconds", 0.0)
         return tree["state"]
 
     @property
@@ -52,5 +55,6 @@ class Checkpoint:
     def save(self, state: Tree) -> None:
         """Write the state."""
         if self.path is not None:
-            save_tree(self.path, {"identity": digest(self.identity), "state": state})
+            seconds = self._spent + time.monotonic() - self._begun
+            save_tree(self.path, {"identity": digest(self.identity), "seconds": seconds, "state": state})
             self._last = time.monotonic()

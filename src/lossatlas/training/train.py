@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ def train(
     iterations: int | None = None,
     epochs: int | None = None,
     batch_size: int = DEFAULT_BATCH,
+    compiled: bool = False,
     select: Literal["test", "validation"] = "test",
     record_every: int = 1,
     options: Mapping[str, Any] | None = None,
@@ -53,6 +55,9 @@ def train(
         iterations: steps of a full-batch optimizer, 1000 by default.
         epochs: passes over the data of a mini-batch optimizer, 50 by default.
         batch_size: examples per mini-batch.
+        compiled: compile the gradients of all replicas on a mini-batch into one program before the first step, with
+            ``torch.compile``. On two CPU cores dense networks then train 1.3 to 1.7 times faster, convolutional and
+            recurrent ones do not; compiling takes 5 s to 2 min and, on a CPU, needs a C++ compiler.
         select: where early stopping looks for its minimum: ``"test"`` as the paper does (selecting and scoring on the
             same data), or ``"validation"``.
         record_every: iterations or epochs between two points of the curves; minima are looked for at these points.
@@ -66,7 +71,8 @@ def train(
         The ensemble, with scores computed in float64.
 
     Raises:
-        InputError: numbers that make no sense, or a network with batch normalisation in mode ``"eval"``.
+        InputError: numbers that make no sense, a network with batch normalisation in mode ``"eval"``, or one that
+            cannot be compiled.
         ConfigurationError: unknown optimizer or option.
         DivergenceError: the loss is not finite at the start, or no replica stayed finite.
 
@@ -87,6 +93,10 @@ def train(
         )
     chosen = optimize.get(optimizer, **dict(options or {})) if isinstance(optimizer, str) else optimizer
     unit, total = _duration(chosen, iterations, epochs)
+    if compiled:
+        if not chosen.stochastic:
+            raise InputError("expected compiled=True with a mini-batch optimizer, got a full-batch one: leave it out")
+        problem = problem.with_numerics(replace(problem.train.numerics, compiled=(replicas, batch_size)))
     name = optimizer if isinstance(optimizer, str) else type(optimizer).__name__.lower()
     settings = {
         "problem": {"name": problem.name, **problem.details},

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import seeded
 from lossatlas.landscape import AffineRows, NetworkLandscape, Numerics
-from lossatlas.landscape.network.strategies import ROW_BY_ROW, StrategyName
+from lossatlas.landscape.network.strategies import StrategyName
 
 Make = Callable[..., NetworkLandscape]
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
@@ -60,11 +60,6 @@ def test_value_and_gradient_match_float64_autograd(make: Make, dtype: torch.dtyp
 def test_strategies_and_chunks_agree(make: Make, strategy: str, chunk: int | None, dtype: torch.dtype) -> None:
     plain = make(dtype=dtype, numerics=nets.PLAIN)
     x = nets.rows_of(plain, 4)
-    if plain.dim == 15456 and strategy not in ROW_BY_ROW:
-        # nn.LSTM has no batching rule: the measured choice must then be the loop (test_purity.py).
-        with pytest.raises(RuntimeError, match=r"[Bb]atching rule"):
-            make(dtype=dtype, numerics=Numerics(full=strategy)).value(x)
-        return
     other = plain.with_numerics(Numerics(full=strategy, mini=strategy, data_chunk=chunk, row_chunk=3))
     expected_value, expected_grad = plain.value_and_grad(x)
     value, gradient = other.value_and_grad(x)
@@ -76,8 +71,6 @@ def test_strategies_and_chunks_agree(make: Make, strategy: str, chunk: int | Non
 @pytest.mark.parametrize("strategy", ["loop", "convnet", "vmap"])
 def test_per_row_mini_batches_equal_the_loop(make: Make, strategy: str) -> None:
     landscape = make(dtype=torch.float64, numerics=nets.PLAIN)
-    if landscape.dim == 15456 and strategy == "vmap":
-        return
     x = nets.rows_of(landscape, 4)
     batches = torch.stack(
         [torch.randperm(landscape.samples, generator=torch.Generator().manual_seed(i))[:5] for i in range(4)]

@@ -14,6 +14,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget
 from lossatlas.landscape.contract import AffineRows, Rows, row_chunks, take_rows
 from lossatlas.landscape.network.affine_input import Lines
+from lossatlas.landscape.network.compiled import CompiledGradient
 from lossatlas.landscape.network.program import Program
 from lossatlas.landscape.network.sources import Batch, Source, TensorSource, batch_size
 from lossatlas.landscape.network.strategies import METRIC_STRATEGIES, ROW_BY_ROW, STRATEGIES, StrategyName, Work
@@ -32,6 +33,7 @@ class Numerics:
         row_chunk: rows per batched program where all see the same data; None: as many as fit the memory that is free
             at each call.
         mini_row_chunk: the same where each row sees its own mini-batch.
+        compiled: rows and samples of the gradients that are computed by a compiled program instead; None: none are.
 
     Raises:
         InputError: an unknown strategy, or a chunk below 1.
@@ -46,18 +48,26 @@ class Numerics:
     data_chunk: int | None = None
     row_chunk: int | None = None
     mini_row_chunk: int | None = None
+    compiled: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in (self.full, self.mini):
             if name not in STRATEGIES:
                 raise InputError(f"expected a strategy of {', '.join(get_args(StrategyName))}, got '{name}'")
-        for size in (self.data_chunk, self.row_chunk, self.mini_row_chunk):
+        if self.compiled is not None:  # a list where it was read from JSON
+            object.__setattr__(self, "compiled", tuple(self.compiled))
+        for size in (self.data_chunk, self.row_chunk, self.mini_row_chunk, *(self.compiled or ())):
             if size is not None and size < 1:
                 raise InputError(f"expected chunks of at least 1, got {size}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object; a study stores it before its first step."""
-        return asdict(self)
+        fields = asdict(self)
+        if self.compiled is None:
+            del fields["compiled"]  # results that were stored before there was such a thing keep their addresses
+        else:
+            fields["compiled"] = list(self.compiled)
+        return fields
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ class Evaluator:
         self.device = device
         self.budget = budget
         self._saved_bytes: int | None = None
+        self._compiled = CompiledGradient(program, *numerics.compiled) if numerics.compiled is not None else None
 
     def with_numerics(self, numerics: Numerics) -> Evaluator:
         """The same evaluator with other chunks or strategies."""
@@ -149,6 +160,10 @@ class Evaluator:
         grads = torch.empty(n, d, dtype=self.dtype, device=self.device) if gradient else None
         per_row = slices.indices is not None
         name = self.numerics.mini if per_row else self.numerics.full
+        indices, compiled = slices.indices, self._compiled_for(slices)
+        if compiled is not None and indices is not None and grads is not None and isinstance(x, Tensor):
+            compiled.add_to(sums, grads, x.reshape(n, d), lambda where: self.source.take(indices[where]))
+            return sums, grads, compiled.samples
         count = 0
         on_plane = not (gradient or per_row)
         # One row's temporaries at a time, so rows that are there already need no limit.
@@ -256,6 +271,12 @@ class Evaluator:
             total = sum(size for (pointer, _), size in kept.items() if pointer not in own)
             self._saved_bytes = max(1, total // count)
         return self._saved_bytes
+
+    def _compiled_for(self, slices: Slices) -> CompiledGradient | None:
+        """The compiled program, where it is for mini-batches of this size."""
+        if self._compiled is None or slices.indices is None or slices.buffers:
+            return None
+        return self._compiled if slices.indices.shape[-1] == self._compiled.samples else None
 
     def _chunk_samples(self) -> int:
         samples = self.source.samples

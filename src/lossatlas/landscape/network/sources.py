@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lossatlas.core.errors import DataError, InputError
 
-__all__ = ["Batch", "LoaderSource", "Source", "TensorSource", "batch_size", "make_source", "map_tensors"]
+__all__ = ["Batch", "LoaderSource", "Source", "TensorSource", "batch_size", "make_source", "map_tensors", "tensors_of"]
 
 Batch: TypeAlias = "Tensor | tuple[Any, ...] | list[Any] | dict[str, Any]"
 """A tensor, or tuples, lists and dicts of them; the first axis of every tensor runs over samples."""
@@ -28,20 +28,21 @@ def map_tensors(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return batch
 
 
-def _leaves(batch: Any) -> Iterator[Tensor]:
+def tensors_of(batch: Any) -> Iterator[Tensor]:
+    """The tensors of a batch, in the order in which :func:`map_tensors` meets them."""
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping):
         for value in batch.values():
-            yield from _leaves(value)
+            yield from tensors_of(value)
     elif isinstance(batch, tuple | list):
         for value in batch:
-            yield from _leaves(value)
+            yield from tensors_of(value)
 
 
 def batch_size(batch: Any) -> int:
     """Number of samples in a batch: the first axis of its first tensor."""
-    for leaf in _leaves(batch):
+    for leaf in tensors_of(batch):
         return len(leaf)
     raise DataError(f"expected a batch with at least one tensor, got {type(batch).__name__}")
 
@@ -78,7 +79,7 @@ class TensorSource:
     """
 
     def __init__(self, batch: Batch) -> None:
-        sizes = {len(leaf) if leaf.ndim else 0 for leaf in _leaves(batch)}
+        sizes = {len(leaf) if leaf.ndim else 0 for leaf in tensors_of(batch)}
         if not sizes:
             raise DataError(
                 "expected data as tensors, got none: turn numpy arrays and lists of numbers into tensors with "

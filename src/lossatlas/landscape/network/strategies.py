@@ -17,6 +17,7 @@ from torch.func import vmap
 from lossatlas.landscape.network.affine_input import Lines, data_layers
 from lossatlas.landscape.network.convnet_kernels import ConvnetKernels
 from lossatlas.landscape.network.program import Program
+from lossatlas.landscape.network.recurrent import unrolled_where_needed
 from lossatlas.landscape.network.shared_input import SharedInputLinear
 from lossatlas.landscape.network.sources import map_tensors
 
@@ -100,7 +101,8 @@ def batched(program: Program, work: Work) -> None:
 
         # An empty dict has no axis to map over.
         axes = (0, 0 if work.row_buffers else None, data_axis)
-        values: Tensor = vmap(one, in_dims=axes)(params, work.row_buffers, work.batch)
+        with unrolled_where_needed(program.model):
+            values: Tensor = vmap(one, in_dims=axes)(params, work.row_buffers, work.batch)
         return values
 
     if work.gradients is None:
@@ -146,9 +148,10 @@ def _metrics_batched(
     def one(row: Named, own: Named) -> dict[str, Tensor]:
         return program.metric_sums(row, {**buffers, **own}, batch)
 
-    found: dict[str, Tensor] = vmap(one, in_dims=(0, 0 if row_buffers else None))(
-        program.spec.unflatten(rows), row_buffers
-    )
+    with unrolled_where_needed(program.model):
+        found: dict[str, Tensor] = vmap(one, in_dims=(0, 0 if row_buffers else None))(
+            program.spec.unflatten(rows), row_buffers
+        )
     return found
 
 

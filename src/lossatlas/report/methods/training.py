@@ -55,6 +55,7 @@ def _optimizer(optimizer: str, uses: dict[str, OptimizerConfig]) -> list[str]:
         what = _published(method) if isinstance(method, LBFGSGSS) else _plain(method)
         length, unit = duration_of(optimizer, settings)
         batch = f" of mini-batches of {settings.batch_size}" if stochastic else ""
+        batch += ", gradients by a compiled program" if settings.compiled else ""
         how = f"{count(length, unit)}{batch}"
         # The constants of a second network are not repeated where they are those of the first.
         sentences.append(f"{network_name(network)} by {name}: {how}{'' if what == stated else f'; {what}'}.")

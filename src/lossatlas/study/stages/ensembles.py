@@ -89,6 +89,7 @@ def train(problem: Problem, piece: Piece, context: Context, update: Update) -> E
         iterations=settings.iterations,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
+        compiled=settings.compiled,
         select=wanted["select"],
         record_every=settings.record_every,
         options=settings.options,
@@ -115,7 +116,8 @@ def training_inputs(
         "optimizer": method,
         # The constants in force, so that a changed default is not mistaken for the old one.
         "constants": repr(optimize.get(method, **settings.options)),
-        "settings": settings.model_dump(mode="json"),
+        # Results that were stored before there was such a setting keep their addresses.
+        "settings": settings.model_dump(mode="json", exclude=None if settings.compiled else {"compiled"}),
         "replicas": how.replicas,
         "keep": how.keep,
         "seed": planning.config.seed,

@@ -47,14 +47,18 @@ class Finding:
         self._file = context.store.checkpoint(piece)
         self._address = piece.address
         self._every = context.checkpoint_seconds
-        self._saved = time.monotonic()
+        self._begun = self._saved = time.monotonic()
+        self._spent = 0.0  # by the processes before this one
         self.found: list[Tree] = self._load()
 
     def _load(self) -> list[Tree]:
         if not self._file.exists():
             return []
         tree = load_tree(self._file)
-        return list(tree["found"]) if tree.get("address") == self._address else []
+        if tree.get("address") != self._address:
+            return []
+        self._spent = tree.get("seconds", 0.0)
+        return list(tree["found"])
 
     def _ends(self, missing: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         first, second = (torch.tensor(side) for side in zip(*missing, strict=True))
@@ -82,7 +86,8 @@ class Finding:
                 known[i, j] = {"first": i, "second": j, "path": path.to_tree(curve=False)}
                 self.found.append(known[i, j])
             if time.monotonic() - self._saved >= self._every:
-                save_tree(self._file, {"address": self._address, "found": self.found})
+                seconds = self._spent + time.monotonic() - self._begun
+                save_tree(self._file, {"address": self._address, "seconds": seconds, "found": self.found})
                 self._saved = time.monotonic()
         return [known[pair] for pair in pairs]
 
