@@ -229,7 +229,7 @@ def test_tuning_falls_back_to_the_loop_where_vmap_cannot() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             out = super().forward(x)
-            return out if float(out.sum()) > 0 else 2 * out
+            return out if float(out.detach().sum()) > 0 else 2 * out
 
     landscape = NetworkLandscape(Branching(6, 3), F.cross_entropy, nets.vectors())
     assert landscape.numerics.full == "loop"
