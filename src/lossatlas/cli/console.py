@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from lossatlas.study import Piece
@@ -106,8 +106,7 @@ class StudyProgress:
                 TextColumn("[bold]{task.fields[number]}[/bold] {task.fields[label]}"),
                 BarColumn(bar_width=24),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
                 TextColumn("[dim]{task.fields[text]}"),
                 console=console,
             )
@@ -130,31 +129,27 @@ class StudyProgress:
         label = f"{piece.kind} {piece.label}"
         task = None
         if self._bars is not None:
-            task = self._bars.add_task("", total=1.0, number=f"{number}/{total}", label=label, text="")
+            task = self._bars.add_task("", total=1.0, number=f"{number}/{total}", label=label, left="", text="")
         else:
             console.print(f"[{number}/{total}] {label}", markup=False)
-        self._running[piece.address] = _Running(label, now, now, task)
+        self._running[piece.address] = _Running(label, now, task)
 
     def update(self, piece: Piece, fraction: float, text: str) -> None:
         """Move the bar, or print a line every ten seconds."""
-        running = self._running[piece.address]
+        running, now = self._running[piece.address], time.monotonic()
+        left = duration(running.left(fraction, now))
         if self._bars is not None:
             if running.task is not None:
-                self._bars.update(running.task, completed=fraction, text=text)
-            return
-        now = time.monotonic()
-        if now - running.last >= _LINE_EVERY:
+                self._bars.update(running.task, completed=fraction, left=f"{left} left", text=text)
+        elif now - running.last >= _LINE_EVERY:
             running.last = now
-            left = (now - running.start) * (1 - fraction) / fraction if fraction > 0 else float("nan")
-            console.print(
-                f"  {self._named(running)}{100 * fraction:.0f} %, {duration(left)} left: {text}", markup=False
-            )
+            console.print(f"  {self._named(running)}{100 * fraction:.0f} %, {left} left: {text}", markup=False)
 
     def end(self, piece: Piece, seconds: float) -> None:
         """Mark the piece as stored."""
         running = self._running[piece.address]
         if self._bars is not None and running.task is not None:
-            self._bars.update(running.task, completed=1.0)
+            self._bars.update(running.task, completed=1.0, left="")
         else:
             console.print(f"  {self._named(running)}done in {duration(seconds)}", markup=False)
         del self._running[piece.address]
@@ -169,6 +164,13 @@ class _Running:
     """A piece on display."""
 
     label: str
-    start: float
-    last: float
+    last: float  # when a line was printed
     task: TaskID | None
+    first: tuple[float, float] | None = None  # when it was first heard of, and how much was done then
+
+    def left(self, fraction: float, now: float) -> float:
+        """Seconds to go, at the speed since the first report: a piece that is continued begins far along."""
+        if self.first is None:
+            self.first = now, fraction
+        begun, already = self.first
+        return (now - begun) * (1 - fraction) / (fraction - already) if fraction > already else float("nan")
