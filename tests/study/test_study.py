@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_studies import TINY, Log, age_checkpoint, changed, run
+from tiny_studies import TINY, Log, age_checkpoint, changed, run, stored
 
 from lossatlas.core.errors import ConfigurationError, DataError, InputError, StorageError
 from lossatlas.core.files import save_tree
@@ -123,6 +123,53 @@ def test_the_time_of_a_piece_is_that_of_all_processes_that_worked_on_it(tmp_path
     run(tmp_path, TINY)
     assert 1000 < study.store.seconds(piece) < 1500
     assert study.store.spent(piece) == 0  # nothing is left of the checkpoint
+
+
+def test_longer_runs_go_on_where_shorter_ones_ended(tmp_path: Path) -> None:
+    class Counted(Log):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, list[str]] = {}
+
+        def update(self, piece: Piece, fraction: float, text: str) -> None:
+            if piece.kind in {"ensemble", "holdout"}:
+                self.steps.setdefault(f"{piece.kind} {piece.label}", []).append(text.split(",", maxsplit=1)[0])
+
+    def study(folder: Path, iterations: int, epochs: int, keep: int) -> Counted:
+        how = changed(keep=keep, optimizers={"lbfgs-gss": {"iterations": iterations}, "sgd": {"epochs": epochs}})
+        log = Counted()
+        Study(parse_config({**how, "holdout": {"part": {"fraction": 0.25, "replicas": 2}}}), folder).run(log)
+        return log
+
+    study(tmp_path / "a", 2, 2, 3)
+    log = study(tmp_path / "a", 4, 3, 2)
+    assert log.steps == {
+        "ensemble fcp lbfgs-gss": ["iteration 3/4", "iteration 4/4"],
+        "ensemble fcp sgd": ["epoch 3/3"],
+        "holdout part fcp lbfgs-gss": ["iteration 3/4", "iteration 4/4"],
+        "holdout part fcp sgd": ["epoch 3/3"],
+    }
+    # The same bits as a study of that length from the start, with the same numerics.
+    (tmp_path / "b" / "store").mkdir(parents=True)
+    numerics = StudyNumerics.load(tmp_path / "a")
+    assert numerics is not None
+    numerics.save(tmp_path / "b")
+    study(tmp_path / "b", 4, 3, 2)
+    assert stored(tmp_path / "a") == stored(tmp_path / "b")
+    # A shorter run begins anew and leaves the end of the longer one; keeping more replicas trains nothing.
+    assert study(tmp_path / "a", 1, 3, 3).steps["ensemble fcp lbfgs-gss"] == ["iteration 1/1"]
+    assert study(tmp_path / "a", 4, 3, 1).steps == {}
+
+
+def test_another_device_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    run(tmp_path, TINY)
+    numerics = StudyNumerics.load(tmp_path)
+    assert numerics is not None
+    StudyNumerics("cuda", numerics.threads, numerics.networks).save(tmp_path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(StorageError, match=r"expected device 'cuda', on which the study .* began, got 'cpu'"):
+        run(tmp_path, TINY)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_suggested_workers_fill_the_cores_that_a_study_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,28 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     train(digits(), "lbfgs-gss", replicas=2, iterations=3, checkpoint=file, checkpoint_seconds=0)
     with pytest.raises(StorageError, match="other settings"):
-        train(digits(), "lbfgs-gss", replicas=2, iterations=4, checkpoint=file)
+        train(digits(), "lbfgs-gss", replicas=3, iterations=3, checkpoint=file)
+    with pytest.raises(StorageError, match=r"at most 2 iterations .* further: ask for more than 3"):
+        train(digits(), "lbfgs-gss", replicas=2, iterations=2, checkpoint=file)
+
+
+@pytest.mark.parametrize("optimizer", RUNS)
+def test_a_longer_run_goes_on_where_a_shorter_one_ended(optimizer: str, tmp_path: Path) -> None:
+    unit = "epochs" if "epochs" in RUNS[optimizer] else "iterations"
+    how: dict[str, Any] = {**RUNS[optimizer], "replicas": 2, "record_every": 2}
+    file, seen = tmp_path / "run.json", []
+    whole = train(digits(), optimizer, **{**how, unit: 6})
+    # It ends between two points of the curve: what is measured there is no part of the longer run.
+    short = train(digits(), optimizer, checkpoint=file, **{**how, unit: 3})
+    assert bit_equal(short.to_tree(), train(digits(), optimizer, **{**how, unit: 3}).to_tree())
+    assert short.curves is not None
+    assert int(short.curves.steps[-1]) == 3
+    longer = train(digits(), optimizer, checkpoint=file, progress=lambda p: seen.append(p.done), **{**how, unit: 6})
+    assert seen == [4, 5, 6]
+    assert bit_equal(longer.to_tree(), whole.to_tree())
+    again = train(digits(), optimizer, checkpoint=file, progress=lambda p: seen.append(p.done), **{**how, unit: 6})
+    assert seen == [4, 5, 6]
+    assert bit_equal(again.to_tree(), whole.to_tree())
 
 
 @pytest.mark.parametrize("optimizer", RUNS)

@@ -10,11 +10,11 @@ from lossatlas.report.examples_used import other_sizes, sizes
 from lossatlas.report.methods.finders import finder_of
 from lossatlas.report.methods.networks import options_in_force
 from lossatlas.report.methods.phrases import constant, constants, count
-from lossatlas.report.methods.training import duration_of
 from lossatlas.report.records import configuration
 from lossatlas.report.wording import data_name, listing, network_name, optimizer_name
 from lossatlas.study.config import FinderConfig, OptimizerConfig, StudyConfig
 from lossatlas.study.results import StudyResults
+from lossatlas.study.stages.ensembles import duration_of
 
 __all__ = [
     "NETWORKS",

@@ -6,11 +6,11 @@ from lossatlas.report.departures import NETWORKS, PAPER, compared, networks_in_c
 from lossatlas.report.examples_used import other_sizes, sizes
 from lossatlas.report.methods.finders import finder_of
 from lossatlas.report.methods.phrases import constant
-from lossatlas.report.methods.training import duration_of
 from lossatlas.report.records import configuration
 from lossatlas.report.wording import listing, network_name, optimizer_name
 from lossatlas.study.config import StudyConfig
 from lossatlas.study.results import StudyResults
+from lossatlas.study.stages.ensembles import duration_of
 
 __all__ = ["reductions"]
 

@@ -55,6 +55,7 @@ class Store:
         self.folder = folder
         self._results = folder / "store"
         self._work = folder / "work"
+        self._ended = folder / "ended"
 
     def path(self, piece: Piece) -> Path:
         """Where a finished piece is."""
@@ -63,6 +64,10 @@ class Store:
     def checkpoint(self, piece: Piece) -> Path:
         """Where a piece in progress keeps its checkpoint."""
         return self._work / piece.filename
+
+    def ended(self, piece: Piece) -> Path:
+        """Where the state is kept in which a run ended, so that a longer one can go on there."""
+        return self._ended / piece.filename
 
     def has(self, piece: Piece) -> bool:
         """Whether a piece is finished."""
@@ -118,12 +123,12 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written; call only while holding the lock."""
-        for folder in (self._results, self._work, self.folder):
+        for folder in (self._results, self._work, self._ended, self.folder):
             if not folder.is_dir():
                 continue
             for part in folder.glob(".*.part"):
                 part.unlink(missing_ok=True)
-        for folder in (self._results, self._work):
+        for folder in (self._results, self._work, self._ended):
             for tensors in folder.glob("*.safetensors") if folder.is_dir() else ():
                 owner = tensors.with_name(tensors.stem[: -len("-0123456789abcdef")] + ".json")
                 if not owner.exists() or tensors.name not in owner.read_text(encoding="utf-8"):

@@ -158,13 +158,15 @@ class Study:
 
         Raises:
             InputError: no worker, an unknown executor, or Ray is not installed.
-            StorageError: the folder cannot be written, is in use, or holds a study with another configuration.
+            StorageError: the folder cannot be written, is in use, or holds a study with another configuration or of
+                another device.
         """
         # Whatever is refused is refused before the first file is written.
         if workers < 1:
             raise InputError(f"expected at least one worker, got {workers}: leave it out for one")
         check_executor(executor)
         self._check_folder()
+        self._check_device()
         self._check_batches()
         with self.store.locked():
             self._claim()
@@ -241,6 +243,7 @@ class Study:
         context = Context(self.config, fixed, self.store, self._gather, checkpoint_seconds)
 
         def compute(piece: Piece, update: Update) -> float:
+            stage_of(piece).begin(piece, self.store)
             start, spent = time.monotonic(), self.store.spent(piece)
             result = stage_of(piece).compute(piece, context, update)
             seconds = spent + time.monotonic() - start
@@ -304,6 +307,15 @@ class Study:
             raise StorageError(
                 f"expected an empty folder or a study at {self.folder}, got a folder with other files: "
                 "choose another --out"
+            )
+
+    def _check_device(self) -> None:
+        """Refuse another device than the study's: its results are other pieces, and would replace its numerics."""
+        stored = StudyNumerics.load(self.folder)
+        if stored is not None and stored.device != self.device.type:
+            raise StorageError(
+                f"expected device '{stored.device}', on which the study in {self.folder} began, got "
+                f"'{self.device.type}': give that device, or choose another --out"
             )
 
     def _write_provenance(self, command: str, executor: Executor) -> None:

@@ -118,7 +118,8 @@ class Run:
                 return False
             self.batch = 0
         self.done += 1
-        if self.done % self.record_every == 0 or not self.running:
+        # On the grid alone: where a run ends is measured by finish(), so that a longer one has the same curve so far.
+        if self.done % self.record_every == 0:
             self.record()
         return True
 
@@ -160,7 +161,9 @@ class Run:
         return TrainingProgress(self.done, self.total, self.unit, loss, int(self.state.active.sum()))
 
     def finish(self, keep: int | None, interrupted: bool, settings: Mapping[str, Any]) -> Ensemble:
-        """Choose the replicas to keep, score them in float64 and build the record."""
+        """Measure where the run ended, choose the replicas to keep, score them in float64 and build the record."""
+        if not interrupted and self.done % self.record_every:
+            self.record()
         status = self.state.status.cpu()
         loss = self.recorder.train.loss.cpu()
         good = ((status != int(Status.DIVERGED)) & torch.isfinite(loss)).nonzero().flatten()

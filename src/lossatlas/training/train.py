@@ -11,7 +11,7 @@ import torch
 
 from lossatlas import optimize
 from lossatlas.core.ensemble import Ensemble
-from lossatlas.core.errors import InputError
+from lossatlas.core.errors import InputError, StorageError
 from lossatlas.optimize import Optimizer
 from lossatlas.problems import Problem
 from lossatlas.training.checkpoint import Checkpoint
@@ -62,7 +62,8 @@ def train(
             same data), or ``"validation"``.
         record_every: iterations or epochs between two points of the curves; minima are looked for at these points.
         options: of a named optimizer, such as ``{"lr": 0.2}``.
-        checkpoint: file to continue from and to write to; the same call continues with the same bits.
+        checkpoint: file to continue from and to write to; the same call continues with the same bits, and one that
+            asks for more iterations or epochs goes on where the run ended, to those of a run that long from the start.
         checkpoint_seconds: least time between two writes.
         on_interrupt: on Ctrl-C, return what there is, or store the checkpoint and raise KeyboardInterrupt.
         progress: called after every iteration or epoch.
@@ -75,6 +76,7 @@ def train(
             cannot be compiled.
         ConfigurationError: unknown optimizer or option.
         DivergenceError: the loss is not finite at the start, or no replica stayed finite.
+        StorageError: the checkpoint is of a run with other settings, or of one that is further.
 
     Example:
         >>> import torch.nn.functional as F
@@ -123,8 +125,15 @@ def train(
         select=select,
         record_every=record_every,
     )
-    store = Checkpoint(Path(checkpoint) if checkpoint is not None else None, settings, checkpoint_seconds)
+    # The length is no part of it: a run that has ended can be made longer.
+    identity = {name: value for name, value in settings.items() if name != f"{unit}s"}
+    store = Checkpoint(Path(checkpoint) if checkpoint is not None else None, identity, checkpoint_seconds)
     stored = store.load()
+    if stored is not None and (stored["done"], stored["batch"]) > (total, 0):
+        raise StorageError(
+            f"expected a checkpoint of at most {total} {unit}s in {store.path}, got one of a run that is further: ask "
+            f"for more than {stored['done']}, choose another file, or delete it"
+        )
     if stored is None:
         run.start()
     else:
@@ -140,10 +149,9 @@ def train(
             if interrupt.requested:
                 interrupted = True
                 break
-    if interrupted:
-        store.save(run.to_tree())
-        if on_interrupt == "raise":
-            raise KeyboardInterrupt
+    store.save(run.to_tree())
+    if interrupted and on_interrupt == "raise":
+        raise KeyboardInterrupt
     return run.finish(keep, interrupted, {**settings, "keep": keep})
 
 

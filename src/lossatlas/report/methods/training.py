@@ -10,16 +10,9 @@ from lossatlas.report.methods.phrases import constant, constants, count, members
 from lossatlas.report.wording import network_name, optimizer_name
 from lossatlas.study.config import NetworkConfig, OptimizerConfig, StudyConfig
 from lossatlas.study.results import StudyResults
-from lossatlas.training import DEFAULT_EPOCHS, DEFAULT_ITERATIONS
+from lossatlas.study.stages.ensembles import duration_of
 
-__all__ = ["duration_of", "tell", "tell_holdout", "tell_seeds"]
-
-
-def duration_of(optimizer: str, settings: OptimizerConfig) -> tuple[int, str]:
-    """How long an optimizer runs, and in what that is counted."""
-    if optimize.get(optimizer, **settings.options).stochastic:
-        return settings.epochs or DEFAULT_EPOCHS, "epoch"
-    return settings.iterations or DEFAULT_ITERATIONS, "iteration"
+__all__ = ["tell", "tell_holdout", "tell_seeds"]
 
 
 def tell(config: StudyConfig, results: StudyResults) -> list[str]:

@@ -81,7 +81,8 @@ def _budget(results: StudyResults) -> list[str]:
     which = "All runs" if cut == len(replicas) else f"{cut} of the {len(replicas)} runs"
     return [
         f"{which} ended because the iterations or epochs they were given were used up, not because there was "
-        "nothing left to gain: longer runs may rank them differently."
+        "nothing left to gain: longer runs may rank them differently. With more of them in the configuration, the same "
+        "command goes on where these ended."
     ]
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from lossatlas import optimize, training
 from lossatlas.core.ensemble import Ensemble
-from lossatlas.core.files import Tree
+from lossatlas.core.files import Tree, load_tree, save_tree
 from lossatlas.problems import Problem
 from lossatlas.study.config import NetworkConfig, OptimizerConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.results import Experiment, Gathered
 from lossatlas.study.stages.stage import Planning, Stage
-from lossatlas.study.store import Piece
+from lossatlas.study.store import Piece, Store
 
-__all__ = ["Ensembles", "train", "training_cost", "training_inputs"]
+__all__ = ["Ensembles", "continue_shorter", "duration_of", "train", "training_cost", "training_inputs"]
 
 
 class Ensembles(Stage):
@@ -36,6 +36,10 @@ class Ensembles(Stage):
             for name, network in planning.config.networks.items()
             for method, settings in network.optimizers.items()
         ]
+
+    def begin(self, piece: Piece, store: Store) -> None:
+        """Go on from a shorter run."""
+        continue_shorter(piece, store)
 
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Train, from the checkpoint where there is one."""
@@ -80,7 +84,7 @@ def train(problem: Problem, piece: Piece, context: Context, update: Update) -> E
             f"{progress.unit} {progress.done}/{progress.total}, training loss {progress.loss:.2e}",
         )
 
-    return training.train(
+    ensemble = training.train(
         problem,
         wanted["optimizer"],
         replicas=wanted["replicas"],
@@ -98,6 +102,48 @@ def train(problem: Problem, piece: Piece, context: Context, update: Update) -> E
         on_interrupt="raise",
         progress=tell,
     )
+    _keep_end(piece, context.store, ensemble)
+    return ensemble
+
+
+def continue_shorter(piece: Piece, store: Store) -> None:
+    """Let a run that has not begun go on where the same run of fewer iterations or epochs ended.
+
+    Args:
+        piece: its inputs are those of :func:`training_inputs`.
+        store: of the study.
+    """
+    file, ended = store.checkpoint(piece), store.ended(_of_any_length(piece))
+    if ended.exists() and not file.exists():
+        tree = load_tree(ended)
+        if tree["state"]["done"] <= _length(piece):
+            save_tree(file, tree)
+
+
+def _keep_end(piece: Piece, store: Store, ensemble: Ensemble) -> None:
+    """Keep the state in which a run ended, if it could go on and is the longest of its kind."""
+    file, ended = store.checkpoint(piece), store.ended(_of_any_length(piece))
+    shorter = not ended.exists() or load_tree(ended)["state"]["done"] <= _length(piece)
+    if shorter and any(replica.status == "completed" for replica in ensemble.replicas):
+        save_tree(ended, load_tree(file))
+
+
+def _of_any_length(piece: Piece) -> Piece:
+    """What names a run however long it is, and however many of its replicas are kept."""
+    inputs = {name: value for name, value in piece.inputs.items() if name != "keep"}
+    inputs["settings"] = {k: v for k, v in inputs["settings"].items() if k not in ("iterations", "epochs")}
+    return Piece(piece.kind, piece.label, inputs)
+
+
+def _length(piece: Piece) -> int:
+    return duration_of(piece.inputs["optimizer"], OptimizerConfig(**piece.inputs["settings"]))[0]
+
+
+def duration_of(optimizer: str, settings: OptimizerConfig) -> tuple[int, str]:
+    """How long an optimizer runs, and in what that is counted: ``"epoch"`` or ``"iteration"``."""
+    if optimize.get(optimizer, **settings.options).stochastic:
+        return settings.epochs or training.DEFAULT_EPOCHS, "epoch"
+    return settings.iterations or training.DEFAULT_ITERATIONS, "iteration"
 
 
 def training_inputs(
@@ -135,12 +181,8 @@ def training_cost(costs: Costs, network: str, optimizer: str, replicas: int) -> 
     share = replicas / own.rows
     step = own.step(optimizer, settings)
     method = optimize.get(optimizer, **settings.options)
-    if method.stochastic:
-        length = settings.epochs or training.DEFAULT_EPOCHS
-        steps = length * -(-own.problem.train.samples // settings.batch_size)
-    else:
-        length = settings.iterations or training.DEFAULT_ITERATIONS
-        steps = length
+    length, _ = duration_of(optimizer, settings)
+    steps = length * -(-own.problem.train.samples // settings.batch_size) if method.stochastic else length
     kept = min(own.kept, replicas)
     seconds = share * (steps * step + length / settings.record_every * own.record()) + 4 * kept * own.exact_value()
     # x, gradient, two best sets, the initial weights, and what the optimizer remembers.

@@ -11,9 +11,9 @@ from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.made import make_problem
 from lossatlas.study.results import Gathered, Holdout
-from lossatlas.study.stages.ensembles import train, training_cost, training_inputs
+from lossatlas.study.stages.ensembles import continue_shorter, train, training_cost, training_inputs
 from lossatlas.study.stages.stage import Planning, Stage
-from lossatlas.study.store import Piece
+from lossatlas.study.store import Piece, Store
 
 __all__ = ["Holdouts"]
 
@@ -44,6 +44,10 @@ class Holdouts(Stage):
             if how.networks is None or name in how.networks
             for method, settings in network.optimizers.items()
         ]
+
+    def begin(self, piece: Piece, store: Store) -> None:
+        """Go on from a shorter run."""
+        continue_shorter(piece, store)
 
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
         """Train on what is not held out, from the checkpoint where there is one."""

@@ -13,7 +13,7 @@ from lossatlas.study.context import Context, Update
 from lossatlas.study.costs import Cost, Costs
 from lossatlas.study.numerics import StudyNumerics
 from lossatlas.study.results import Gathered
-from lossatlas.study.store import Piece
+from lossatlas.study.store import Piece, Store
 
 __all__ = ["Planning", "Stage", "of_kind"]
 
@@ -53,6 +53,10 @@ class Stage(ABC):
             planning: configuration, details of the problems and numerics.
             earlier: pieces of the stages before this one.
         """
+
+    def begin(self, piece: Piece, store: Store) -> None:
+        """Make what an earlier piece left the checkpoint of this one; most kinds leave nothing."""
+        del piece, store
 
     @abstractmethod
     def compute(self, piece: Piece, context: Context, update: Update) -> Tree:
