@@ -124,7 +124,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     train(digits(), "lbfgs-gss", replicas=2, iterations=3, checkpoint=file, checkpoint_seconds=0)
     with pytest.raises(StorageError, match="other settings"):
         train(digits(), "lbfgs-gss", replicas=3, iterations=3, checkpoint=file)
-    with pytest.raises(StorageError, match=r"at most 2 iterations .* further: ask for more than 3"):
+    with pytest.raises(StorageError, match=r"at most 2 iterations .* further: ask for 3 or more"):
         train(digits(), "lbfgs-gss", replicas=2, iterations=2, checkpoint=file)
 
 

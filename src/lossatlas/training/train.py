@@ -129,14 +129,15 @@ def train(
     identity = {name: value for name, value in settings.items() if name != f"{unit}s"}
     store = Checkpoint(Path(checkpoint) if checkpoint is not None else None, identity, checkpoint_seconds)
     stored = store.load()
-    if stored is not None and (stored["done"], stored["batch"]) > (total, 0):
-        raise StorageError(
-            f"expected a checkpoint of at most {total} {unit}s in {store.path}, got one of a run that is further: ask "
-            f"for more than {stored['done']}, choose another file, or delete it"
-        )
     if stored is None:
         run.start()
     else:
+        least = stored["done"] + (stored["batch"] > 0)
+        if least > total:
+            raise StorageError(
+                f"expected a checkpoint of at most {total} {unit}s in {store.path}, got one of a run that is further: "
+                f"ask for {least} or more, choose another file, or delete it"
+            )
         run.resume(stored)
     interrupted = False
     with deferred_interrupts() as interrupt:

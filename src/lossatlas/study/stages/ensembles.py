@@ -188,4 +188,5 @@ def training_cost(costs: Costs, network: str, optimizer: str, replicas: int) -> 
     # x, gradient, two best sets, the initial weights, and what the optimizer remembers.
     remembered = 2 * getattr(method, "history", 0) + 6
     memory = own.working + own.bytes(remembered * replicas)
-    return Cost(seconds, memory, own.bytes(3 * kept) + length * replicas * 4 * 8)
+    # Kept: three sets of weights, and the state in which the run ends.
+    return Cost(seconds, memory, own.bytes(3 * kept + remembered * replicas) + length * replicas * 4 * 8)
