@@ -186,7 +186,8 @@ def training_cost(costs: Costs, network: str, optimizer: str, replicas: int) -> 
     kept = min(own.kept, replicas)
     seconds = share * (steps * step + length / settings.record_every * own.record()) + 4 * kept * own.exact_value()
     # x, gradient, two best sets, the initial weights, and what the optimizer remembers.
-    remembered = 2 * getattr(method, "history", 0) + 6
-    memory = own.working + own.bytes(remembered * replicas)
-    # Kept: three sets of weights, and the state in which the run ends.
-    return Cost(seconds, memory, own.bytes(3 * kept + remembered * replicas) + length * replicas * 4 * 8)
+    history = getattr(method, "history", 0)
+    memory = own.working + own.bytes((2 * history + 6) * replicas)
+    # Kept: three sets of weights, and the state in which the run ends: x, two best sets and what is remembered.
+    end = 3 + 2 * min(history, length) + (not method.stochastic)
+    return Cost(seconds, memory, own.bytes(3 * kept + end * replicas) + length * replicas * 4 * 8)
