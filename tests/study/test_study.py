@@ -222,9 +222,8 @@ def test_plan_predicts_every_piece_and_writes_nothing(tmp_path: Path) -> None:
     assert all(p.memory > 0 for p in pieces if not p.label.startswith("tables"))
     assert not folder.exists()
     run(folder, TINY)
-    kept = sum(
-        f.stat().st_size for place in ("store", "ended") for f in (folder / place).glob("ensemble-*.safetensors")
-    )
+    files = [file for place in ("store", "ended") for file in (folder / place).glob("ensemble-*.safetensors")]
+    kept = sum(file.stat().st_size for file in files)
     predicted = sum(p.disk for p in pieces if p.label.startswith("ensemble"))
     assert predicted == pytest.approx(kept, rel=0.2)
     assert all(p.done for p in plan(Study(parse_config(TINY), folder)))
