@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.paths import PointByPoint
-from benchmarks.timing import Comparison
+from benchmarks.timing import Comparison, compare
 from lossatlas import optimize, paths, problems
 from lossatlas.core.hardware import describe_hardware, timed
 from lossatlas.landscape import Numerics
@@ -38,12 +37,7 @@ _WANTED = {"replicas": 50.0, "paths": 10.0}  # on a GPU
 
 def _in_turn(ours: Callable[[], object], theirs: Callable[[], object], device: torch.device, per: float) -> Comparison:
     """Seconds of both, each waited for; theirs does ``per`` times less of the same."""
-    timed(ours, device)
-    timed(theirs, device)
-    times = [(timed(ours, device), per * timed(theirs, device)) for _ in range(_TURNS)]
-    ratios = sorted(b / a for a, b in times)
-    a, b = (statistics.median(column) for column in zip(*times, strict=True))
-    return Comparison(statistics.median(ratios), ratios[0], ratios[-1], a, b)
+    return compare(ours, theirs, _TURNS, clock=lambda action: timed(action, device), per=per)
 
 
 def _steps(problem: Problem, replicas: int) -> Callable[[], object]:

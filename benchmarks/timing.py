@@ -38,11 +38,26 @@ class Comparison:
     reference: float
 
 
-def compare(ours: Callable[[], object], reference: Callable[[], object], pairs: int = PAIRS) -> Comparison:
-    """Time A B A B ... after one warm-up each; medians over at least 7 pairs."""
-    ours()
-    reference()
-    times = [(seconds(ours), seconds(reference)) for _ in range(pairs)]
+def compare(
+    ours: Callable[[], object],
+    reference: Callable[[], object],
+    pairs: int = PAIRS,
+    *,
+    clock: Callable[[Callable[[], object]], float] = seconds,
+    per: float = 1.0,
+) -> Comparison:
+    """Time A B A B ... after one warm-up each; medians over the pairs.
+
+    Args:
+        ours: A.
+        reference: B.
+        pairs: how many, at least 7 where times are short.
+        clock: gives the seconds of one call.
+        per: how many times what the reference does is what ours does.
+    """
+    clock(ours)
+    clock(reference)
+    times = [(clock(ours), per * clock(reference)) for _ in range(pairs)]
     ratios = sorted(b / a for a, b in times)
     return Comparison(
         statistics.median(ratios),

@@ -122,10 +122,11 @@ def continue_shorter(piece: Piece, store: Store) -> None:
 
 def _keep_end(piece: Piece, store: Store, ensemble: Ensemble) -> None:
     """Keep the state in which a run ended, if it could go on and is the longest of its kind."""
-    file, ended = store.checkpoint(piece), store.ended(_of_any_length(piece))
-    shorter = not ended.exists() or load_tree(ended)["state"]["done"] <= _length(piece)
-    if shorter and any(replica.status == "completed" for replica in ensemble.replicas):
-        save_tree(ended, load_tree(file))
+    if all(replica.status != "completed" for replica in ensemble.replicas):
+        return
+    ended = store.ended(_of_any_length(piece))
+    if not ended.exists() or load_tree(ended)["state"]["done"] <= _length(piece):
+        save_tree(ended, load_tree(store.checkpoint(piece)))
 
 
 def _of_any_length(piece: Piece) -> Piece:
