@@ -151,6 +151,21 @@ def test_csv_reads_back_to_the_same_floats(rows):
     assert [name for _, name in read] == [name for _, name in rows]
 
 
+@pytest.mark.parametrize(
+    ("how", "value", "expected"),
+    [
+        (".1g", 12.3, "12"),
+        (".3g", 3620.9, "3621"),
+        (".1g", 0.0123, "0.01"),
+        (".1g", 1.2e-7, "1e-07"),
+        (".1g", 2e4, "2e+04"),
+        (".1e", 12.3, "1.2e+01"),
+    ],
+)
+def test_only_large_and_small_numbers_are_shown_with_powers_of_ten(how: str, value: float, expected: str):
+    assert Table("t", "T", "", (Column("x", "X", "", how),), ((value,),)).shown(0, 0) == expected
+
+
 def test_tables_hold_what_they_were_given():
     table = Table("t", "T", "c", COLUMNS, ((1.25, "a"), (None, 'b,\n"q"')))
     assert Table.from_tree(table.to_tree()) == table

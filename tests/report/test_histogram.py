@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.report import Axis, Figure, Histogram, Line, Panel, Points, VerticalLine
 from lossatlas.report import matplotlib_backend as on_paper
 from lossatlas.report import plotly_backend as on_screen
+from lossatlas.report.distributions import Sample, distribution_panel
 from lossatlas.report.histogram import common_edges
 from lossatlas.report.page import _swatch
 from lossatlas.report.palette import colour_of
@@ -187,3 +189,17 @@ def test_names_of_lines_travel_once() -> None:
     text = on_screen.panel_json(figure, 0)
     assert [text.count(f"replica {k}") for k in range(5)] == [1] * 5
     assert '"customdata":[["replica 0",4],["replica 1",4],["replica 2",4],["replica 3",4],["replica 4",3]]' in text
+
+
+def test_values_that_are_all_the_same_are_points_and_said_so() -> None:
+    samples = [Sample(name, name, name.lower(), (0.0,) * 12, tuple("abcdefghijkl")) for name in ("SGD", "Adam")]
+    panel = distribution_panel("FCP, barriers", samples, "Barrier", "nat", counted="Paths")
+    assert panel is not None
+    assert panel.title == "FCP, barriers: all 0"
+    assert all(isinstance(mark, Points) for mark in panel.marks)
+    assert [len(mark.x) for mark in panel.marks] == [12, 12]
+    other = replace(samples[1], values=(0.0,) * 11 + (0.1,))
+    drawn = distribution_panel("FCP, barriers", [samples[0], other], "Barrier", "nat", counted="Paths")
+    assert drawn is not None
+    assert drawn.title == "FCP, barriers"
+    assert all(isinstance(mark, Histogram) for mark in drawn.marks)

@@ -15,7 +15,7 @@ from lossatlas.analysis.rank_order import RankCorrelation, rank_correlation
 from lossatlas.core.errors import InputError
 from lossatlas.core.table import Column, Table
 from lossatlas.curvature.measures import measure, measures
-from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
+from lossatlas.landscape.contract import Landscape, SupportsMetrics, accept_rows, check_rows
 
 __all__ = ["GapOf", "Generalisation", "generalisation", "generalisation_table"]
 
@@ -85,7 +85,7 @@ def generalisation(
         >>> found.correlations["relative trace"].value
         1.0
     """
-    check_rows(w, train)
+    w = accept_rows(w, train)
     check_rows(w, test)
     if w.ndim != 2 or len(w) < 2:
         raise InputError(f"expected at least two minima as (n, {train.dim}), got shape {tuple(w.shape)}")

@@ -12,6 +12,9 @@ from lossatlas.core.errors import InputError
 
 __all__ = ["Column", "Table"]
 
+# Below this, numbers are shown without powers of ten.
+_PLAIN = 1e4
+
 Cell = str | int | float | bool | None
 
 
@@ -80,7 +83,13 @@ class Table:
     def shown(self, row: int, column: int) -> str:
         """The text of one cell as people should see it; an en dash where there is no number."""
         cell = self.rows[row][column]
-        return "–" if cell is None else format(cell, self.columns[column].format)
+        if cell is None:
+            return "–"
+        how = self.columns[column].format
+        text = format(cell, how)
+        # A general format of one digit writes 12 as 1e+01.
+        plain = isinstance(cell, float) and how.endswith("g") and "e+" in text and abs(cell) < _PLAIN
+        return f"{cell:.0f}" if plain else text
 
     def to_csv(self) -> str:
         """Full-precision CSV: floats as the shortest text that reads back to the same bits."""

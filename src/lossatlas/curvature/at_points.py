@@ -12,7 +12,7 @@ from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
 from lossatlas.core.randomness import generator
 from lossatlas.curvature.operator import CurvatureOperator
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["HessianCheck", "PointOperator", "data_of"]
 
@@ -57,7 +57,7 @@ class PointOperator(CurvatureOperator):
     reference = "central differences of the gradient"
 
     def __init__(self, landscape: Landscape, x: Tensor, dtype: torch.dtype) -> None:
-        check_rows(x, landscape)
+        x = accept_rows(x, landscape)
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"expected dtype float32 or float64, got {dtype}")
         super().__init__(landscape.dim, tuple(x.shape[:-1]), dtype, landscape.device)

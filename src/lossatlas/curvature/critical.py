@@ -119,7 +119,7 @@ def classify(
         )
     hessian = HessianOperator(landscape, w)
     exact = landscape.to(dtype=torch.float64)
-    value, slope = exact.value_and_grad(w.detach().double())
+    value, slope = exact.value_and_grad(hessian.x)
     norm = row_norm(slope).reshape(-1).cpu()
     if hessian.dim <= DENSE:
         ends, index, complete, null = _all(hessian, zero)

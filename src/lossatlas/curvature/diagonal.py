@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.eigenpairs import Eigenpairs
 from lossatlas.curvature.hessian import operator_of
 from lossatlas.curvature.operator import CurvatureOperator
@@ -109,14 +110,16 @@ def diagonal(
         error = (spread / (samples * (samples - 1))).sqrt()
         half, how, used = half_width(samples, confidence), "Diag++", samples
     value, error = value.reshape(shape), error.reshape(shape)
-    return DiagonalEstimate(
-        value,
-        error,
-        value - half * error,
-        value + half * error,
-        confidence,
-        used,
-        operator.products - before,
-        f"{operator.method}; {how}",
-        operator.data,
+    return on_cpu(
+        DiagonalEstimate(
+            value,
+            error,
+            value - half * error,
+            value + half * error,
+            confidence,
+            used,
+            operator.products - before,
+            f"{operator.method}; {how}",
+            operator.data,
+        )
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.hessian import operator_of
 from lossatlas.curvature.lanczos import ExtremeSearch, Which
 from lossatlas.curvature.operator import CurvatureOperator
@@ -99,14 +100,16 @@ def eigenvalues(
     before = operator.products
     found = search.run()
     values, vectors, residuals, converged = (each.reshape(*operator.batch, *each.shape[1:]) for each in found)
-    return Eigenpairs(
-        values,
-        vectors,
-        residuals,
-        converged,
-        operator.products - before,
-        which,
-        search.tolerance,
-        f"{operator.method}; {search.method}",
-        operator.data,
+    return on_cpu(
+        Eigenpairs(
+            values,
+            vectors,
+            residuals,
+            converged,
+            operator.products - before,
+            which,
+            search.tolerance,
+            f"{operator.method}; {search.method}",
+            operator.data,
+        )
     )

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.critical import Classification, classify
 from lossatlas.curvature.damped import DampedModel, damped_models
 from lossatlas.curvature.hessian import HessianOperator
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["CriticalPoints", "FinderStatus", "find_critical_points"]
 
@@ -124,7 +125,7 @@ def find_critical_points(
     Moré 1978, *The Levenberg-Marquardt algorithm*; Roosta, Liu, Xu & Mahoney 2018, *Newton-MR*; Frye et al. 2021,
     *Critical point-finding methods reveal gradient-flat regions of deep network losses*, eq. 11 for gradient-flat.
     """
-    check_rows(starts, landscape)
+    starts = accept_rows(starts, landscape)
     if not (gradient > 0 and iterations >= 1 and inner >= 1 and flat >= 0):
         raise InputError(
             f"expected a gradient above 0, at least 1 iteration and inner product and flat of at least 0, got "
@@ -159,17 +160,19 @@ def find_critical_points(
     def shaped(numbers: list[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64).reshape(batch)
 
-    return CriticalPoints(
-        x,
-        classify(exact, x, gradient=max(classified, gradient), seed=seed),
-        tuple(row.status or "iteration limit" for row in rows),
-        shaped([row.flatness for row in rows]),
-        row_norm(x - starts.double()).cpu(),
-        torch.tensor([row.iterations for row in rows]).reshape(batch),
-        torch.tensor([row.gradients for row in rows]).reshape(batch),
-        products.reshape(batch),
-        history.reshape(*batch, length),
-        f"{method}; Levenberg-Marquardt on |g|² in Krylov spaces",
+    return on_cpu(
+        CriticalPoints(
+            x,
+            classify(exact, x, gradient=max(classified, gradient), seed=seed),
+            tuple(row.status or "iteration limit" for row in rows),
+            shaped([row.flatness for row in rows]),
+            row_norm(x - starts.double()).cpu(),
+            torch.tensor([row.iterations for row in rows]).reshape(batch),
+            torch.tensor([row.gradients for row in rows]).reshape(batch),
+            products.reshape(batch),
+            history.reshape(*batch, length),
+            f"{method}; Levenberg-Marquardt on |g|² in Krylov spaces",
+        )
     )
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.core.results import on_cpu
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["gradient_change"]
 
@@ -37,7 +38,7 @@ def gradient_change(landscape: Landscape, w: Tensor, steps: Tensor) -> Tensor:
 
     Santurkar, Tsipras, Ilyas & Madry 2018 (arXiv 1805.11604), section 3.2, call it effective β-smoothness.
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     if steps.ndim != 1 or not len(steps) or not bool((steps.isfinite() & (steps > 0)).all()):
         raise InputError(f"expected steps (n,) above 0, got {steps.tolist()}: for instance half and twice the rate")
     exact, rows = landscape.to(dtype=torch.float64), w.detach().double()
@@ -47,4 +48,4 @@ def gradient_change(landscape: Landscape, w: Tensor, steps: Tensor) -> Tensor:
     size = row_norm(gradient)
     change = row_norm(moved - gradient) / (lengths[..., 0] * size)
     found: Tensor = change.amax(0)
-    return found.where(size != 0, torch.zeros_like(size))
+    return on_cpu(found.where(size != 0, torch.zeros_like(size)))

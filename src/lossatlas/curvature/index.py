@@ -144,7 +144,7 @@ def index_against_loss(
     if w.ndim != 2 or len(w) == 0:
         raise InputError(f"expected points as (n, {landscape.dim}) with n of at least 1, got shape {tuple(w.shape)}")
     hessian = HessianOperator(landscape, w)
-    loss, slopes = landscape.to(dtype=torch.float64).value_and_grad(w.detach().double())
+    loss, slopes = landscape.to(dtype=torch.float64).value_and_grad(hessian.x)
     if not bool(loss.isfinite().all()):
         raise InputError("expected points with finite losses, got NaN or infinity: leave these rows out")
     if landscape.dim <= dense:

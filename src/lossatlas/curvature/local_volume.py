@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.density import spectral_density
 from lossatlas.curvature.sampling import Sampled, check_confidence, mean_over
 from lossatlas.curvature.scaling import INVARIANCE, Scaling
@@ -120,15 +121,17 @@ def local_volume(
     log_volume = Sampled(
         volume(found.value), half * found.error, volume(found.high), volume(found.low), found.samples, confidence
     )
-    return LocalVolume(
-        log_volume,
-        found,
-        rise,
-        damping,
-        operator.dim,
-        scaling,
-        operator.products,
-        method,
-        operator.data,
-        INVARIANCE[scaling],
+    return on_cpu(
+        LocalVolume(
+            log_volume,
+            found,
+            rise,
+            damping,
+            operator.dim,
+            scaling,
+            operator.products,
+            method,
+            operator.data,
+            INVARIANCE[scaling],
+        )
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator
 from lossatlas.curvature.sampling import check_confidence, half_width
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["GradientNoise", "gradient_noise"]
 
@@ -91,7 +91,7 @@ def gradient_noise(
     McCandlish, Kaplan, Amodei et al. 2018, *An empirical model of large-batch training*, appendix A.1; Fieller 1954 for
     the interval.
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     check_confidence(confidence)
     if w.ndim != 1 or landscape.samples is None:
         raise InputError(f"expected one point ({landscape.dim},) of a landscape with data, got {tuple(w.shape)}")

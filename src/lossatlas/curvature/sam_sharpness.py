@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.scaling import INVARIANCE, Scaling, weight_scale
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["SamSharpness", "sam_sharpness"]
 
@@ -86,7 +87,7 @@ def sam_sharpness(
 
     Foret, Kleiner, Mobahi & Neyshabur 2021, eq. 2; Kwon, Kim, Park & Choi 2021, eq. 7.
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     rho = (_PLAIN_RADIUS if scaling == "none" else _ADAPTIVE_RADIUS) if radius is None else radius
     eta = (0.0 if scaling == "none" else _ADAPTIVE_OFFSET) if offset is None else offset
     if not rho > 0 or not eta >= 0:
@@ -115,4 +116,4 @@ def sam_sharpness(
     data = "no data" if samples is None else f"all {samples} examples"
     if batches is not None:
         data = f"{count} mini-batches of {batches.shape[1]} examples"
-    return SamSharpness(every.mean(0), error, torch.stack(norms).mean(0), count, rho, scaling, eta, data, words)
+    return on_cpu(SamSharpness(every.mean(0), error, torch.stack(norms).mean(0), count, rho, scaling, eta, data, words))

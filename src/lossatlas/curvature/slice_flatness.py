@@ -10,7 +10,8 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.normalise import filter_normalised
 from lossatlas.core.randomness import generator
-from lossatlas.landscape.contract import AffineRows, Landscape, check_rows
+from lossatlas.core.results import on_cpu
+from lossatlas.landscape.contract import AffineRows, Landscape, accept_rows
 
 __all__ = ["SliceFlatness", "slice_flatness"]
 
@@ -98,7 +99,7 @@ def slice_flatness(
         >>> round(float(found.width(2.5 * 0.25)), 3), round(float(found.mean_rise), 2)
         (0.5, 0.83)
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     if points < 3 or points % 2 == 0 or not span > 0:
         raise InputError(f"expected an odd number of points, at least 3, and a span above 0, got {points} and {span}")
     exact = landscape.to(dtype=torch.float64)
@@ -127,4 +128,4 @@ def slice_flatness(
     values = torch.stack([exact.value(AffineRows(x, weights, own)) for x, own in zip(flat, lines, strict=True)])
     values = values.reshape((*w.shape[:-1], n, points))
     loss = values[..., 0, points // 2]
-    return SliceFlatness(alphas, values - loss[..., None, None], loss)
+    return on_cpu(SliceFlatness(alphas, values - loss[..., None, None], loss))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.randomness import generator
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.eigenpairs import Eigenpairs
 from lossatlas.curvature.hessian import operator_of
 from lossatlas.curvature.operator import CurvatureOperator
@@ -106,10 +107,10 @@ def trace(
         value = operator.dense().diagonal(dim1=-2, dim2=-1).sum(-1)
         zero = torch.zeros_like(value)
         samples, how = torch.zeros(operator.batch, dtype=torch.int64), "dense"
-        return TraceEstimate(
+        return on_cpu(TraceEstimate(
             value, zero, value, value, confidence, samples, value.isfinite(), operator.products - before,
             f"{operator.method}; {how}", operator.data,
-        )  # fmt: skip
+        ))  # fmt: skip
     if max_products < fixed:
         raise InputError(
             f"expected max_products of at least {fixed} for this sketch and {_PILOT} probes, got {max_products}"
@@ -127,11 +128,11 @@ def trace(
         return each.reshape(operator.batch)
 
     name = "Hutch++" if deflate is None else "Hutchinson beside eigenvectors"
-    return TraceEstimate(
+    return on_cpu(TraceEstimate(
         shaped(value), shaped(errors), shaped(value - half), shaped(value + half), confidence, shaped(counts),
         shaped(errors <= tolerance * value.abs()), operator.products - before, f"{operator.method}; {name}",
         operator.data,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _probe(operator: CurvatureOperator, space: Subspace, seed: int, tolerance: float, budget: int) -> list[list[float]]:

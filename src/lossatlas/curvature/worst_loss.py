@@ -11,9 +11,10 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_dot, row_norm
 from lossatlas.core.randomness import generator
+from lossatlas.core.results import on_cpu
 from lossatlas.curvature.sampling import signs
 from lossatlas.curvature.scaling import INVARIANCE, Scaling, weight_scale
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 
 __all__ = ["EpsilonSharpness", "Norm", "RegionScaling", "epsilon_sharpness"]
 
@@ -125,7 +126,7 @@ def epsilon_sharpness(
     Keskar, Mudigere, Nocedal, Smelyanskiy & Tang 2017, *On large-batch training for deep learning*, metric 2.1;
     Frank & Wolfe 1956; Jaggi 2013 for the gap.
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     if norm not in ("max", "euclidean"):
         raise InputError(f"expected norm 'max' or 'euclidean', got '{norm}'")
     if not radius > 0 or not tolerance > 0 or starts < 1 or max_iterations < 1:
@@ -146,8 +147,10 @@ def epsilon_sharpness(
         column.reshape((*w.shape[:-1], *column.shape[1:])) for column in columns
     )
     words = INVARIANCE["none" if scaling == "keskar" else scaling]
-    return EpsilonSharpness(
-        loss, worst, displacement, gap, converged, agreement, gradients, radius, norm, scaling, starts, words
+    return on_cpu(
+        EpsilonSharpness(
+            loss, worst, displacement, gap, converged, agreement, gradients, radius, norm, scaling, starts, words
+        )
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "SupportsMetrics",
     "SupportsNullSpace",
     "SupportsRefresh",
+    "accept_rows",
     "check_rows",
     "row_chunks",
     "take_rows",
@@ -251,6 +252,28 @@ def check_rows(x: Rows, landscape: Landscape) -> None:
             f"expected rows on {landscape.device}, got {x.device}: "
             "move the rows with x.to(...) or the landscape with landscape.to(device=...)"
         )
+
+
+def accept_rows(x: Tensor, landscape: Landscape) -> Tensor:
+    """Check the points that a function is given and return them on the landscape's device.
+
+    For what is called once with points that were trained or read elsewhere, such as those of an ensemble, which stay on
+    the CPU. The landscapes themselves do not move rows: in a loop that would be slow and go unseen.
+
+    Args:
+        x: ``(*b, d)``, on any device.
+        landscape: whose points they are.
+
+    Returns:
+        The same points, on ``landscape.device``.
+
+    Raises:
+        InputError: wrong type, length or dtype.
+    """
+    if isinstance(x, Tensor):
+        x = x.to(landscape.device)
+    check_rows(x, landscape)
+    return x
 
 
 def take_rows(x: Rows, where: slice) -> Tensor:

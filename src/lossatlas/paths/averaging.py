@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.files import Tree
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.paths.refreshed import Buffers, Score, keeps_statistics, refreshed_score, score
 
 __all__ = ["Averaging", "Verdict", "averaging"]
@@ -142,8 +142,9 @@ def averaging(
         >>> averaging(line, a, 1.5 * a).verdict, averaging(line, a, 0.1 * a).tolerance
         ('yes', 0.0069314718055994...)
     """
+    a, b = accept_rows(a, landscape), accept_rows(b, landscape)
+    aligned = None if aligned is None else accept_rows(aligned, landscape)
     for x in (a, b) if aligned is None else (a, b, aligned):
-        check_rows(x, landscape)
         if x.ndim != 1:
             raise InputError(f"expected two points of shape ({landscape.dim},), got {tuple(x.shape)}")
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance >= 0):

@@ -13,7 +13,7 @@ from torch import Tensor
 from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.paths.diagnose import diagnose, resolution
 from lossatlas.paths.search import Ends, Search, Status
 from lossatlas.paths.starts import finite_start
@@ -120,13 +120,12 @@ class PathFinder(ABC):
         Raises:
             InputError: ends that are not points of the landscape, or whose loss is not finite.
         """
+        start, end = accept_rows(start, landscape), accept_rows(end, landscape)
         for end_point in (start, end):
-            check_rows(end_point, landscape)
             if end_point.ndim != 1:
                 raise InputError(f"expected ends of shape ({landscape.dim},), got {tuple(end_point.shape)}")
         if initial is not None:
-            check_rows(initial, landscape)
-            initial = initial[None]
+            initial = accept_rows(initial, landscape)[None]
         return self.find_many(landscape, start[None], end[None], initial=initial)[0]
 
     def find_many(
@@ -225,15 +224,14 @@ def _stay(point: Tensor) -> Search:
 def _check(
     landscape: Landscape, starts: Tensor, ends: Tensor, initial: Tensor | None, numbers: Sequence[int] | None
 ) -> Ends:
-    for rows in (starts, ends):
-        check_rows(rows, landscape)
+    starts, ends = accept_rows(starts, landscape), accept_rows(ends, landscape)
     if starts.ndim != 2 or starts.shape != ends.shape:
         raise InputError(
             f"expected starts and ends of one shape (p, {landscape.dim}), got "
             f"{tuple(starts.shape)} and {tuple(ends.shape)}"
         )
     if initial is not None:
-        check_rows(initial, landscape)
+        initial = accept_rows(initial, landscape)
         if initial.ndim != 3 or len(initial) != len(starts) or initial.shape[1] < 2:
             raise InputError(
                 f"expected first guesses as ({len(starts)}, m, {landscape.dim}) with both ends, "

@@ -12,7 +12,7 @@ from torch import Tensor
 from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
-from lossatlas.landscape.contract import Landscape, SupportsMetrics, SupportsRefresh, check_rows
+from lossatlas.landscape.contract import Landscape, SupportsMetrics, SupportsRefresh, accept_rows
 from lossatlas.landscape.network import NetworkLandscape
 
 __all__ = ["Buffers", "Score", "keeps_statistics", "refreshed_line", "refreshed_score", "score"]
@@ -71,8 +71,7 @@ def refreshed_line(landscape: Landscape, a: Tensor, b: Tensor, points: int = 21)
     Raises:
         InputError: not two points of the landscape, or fewer than 2 points on the line.
     """
-    for x in (a, b):
-        check_rows(x, landscape)
+    a, b = accept_rows(a, landscape), accept_rows(b, landscape)
     if points < 2:
         raise InputError(f"expected at least 2 points on a path, got {points}")
     exact = landscape.to(dtype=torch.float64)

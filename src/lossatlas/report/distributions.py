@@ -12,6 +12,7 @@ from lossatlas.report.histogram import common_edges
 from lossatlas.report.mark_values import Array
 from lossatlas.report.marks import Histogram, Mark, Points, VerticalLine
 from lossatlas.report.palette import marker_of
+from lossatlas.report.wording import number
 
 __all__ = ["FEW", "Sample", "distribution_panel", "spread"]
 
@@ -78,7 +79,8 @@ def distribution_panel(
 
     Returns:
         Histograms with common edges where every set has :data:`FEW` values or more, else a row of points for each set;
-        logarithmic where all values are positive and span decades. None where there are no sets.
+        logarithmic where all values are positive and span decades. Values that are all the same are points too, and the
+        title says so. None where there are no sets.
 
     Example:
         >>> one = Sample("SGD", "SGD", "sgd", tuple(range(1, 10)), ("",) * 9)
@@ -92,7 +94,10 @@ def distribution_panel(
     log = bool(values.min() > 0 and values.max() > _DECADES * values.min())
     x = Axis(quantity, unit, "log" if log and not zero else "linear", zero=zero)
     marks: list[Mark] = []
-    if min(len(sample.values) for sample in samples) < FEW:
+    own = {value for sample in samples for value in sample.values}
+    if len(own) == 1:
+        title = f"{title}: all {number(*own, 3)}"
+    if len(own) == 1 or min(len(sample.values) for sample in samples) < FEW:
         for row, s in enumerate(samples):
             at = spread(len(s.values), row)
             marker = "diamond" if s.dashed else marker_of(s.role)

@@ -20,6 +20,8 @@ __all__ = ["draw", "panel_json", "standalone_html"]
 
 # Without the second, a button would offer to send the data to a company's server.
 _CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
+# Labels that a panel of half the page's width holds beside each other.
+_TICKS = 6
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -33,12 +35,13 @@ def _log_ticks(values: list[Array]) -> dict[str, object]:
     if decades < 0.3:
         return {}
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5, 7), (1, 2, 5)):
-        ticks = [digit * 10.0**power for power in powers for digit in digits]
-        ticks = [tick for tick in ticks if 0.9 * low <= tick <= 1.1 * high]
-        if len(ticks) <= 6:
+    for digits in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3)):
+        ticks = {digit * 10.0**power: digit for power in powers for digit in digits}
+        ticks = {tick: digit for tick, digit in ticks.items() if 0.9 * low <= tick <= 1.1 * high}
+        if len(ticks) <= _TICKS:
             break
-    return {"tickmode": "array", "tickvals": ticks, "ticktext": [number(tick, 2) for tick in ticks]}
+    texts = [number(tick, 2 if 1.5 in ticks.values() else 1) for tick in ticks]
+    return {"tickmode": "array", "tickvals": list(ticks), "ticktext": texts, "tickangle": 0}
 
 
 def _roomy(values: list[Array], axis: Axis) -> list[float]:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.results import on_cpu
 from lossatlas.landscape import NetworkLandscape, Numerics
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices.checkpoint import GridCheckpoint, stored_numerics
 from lossatlas.slices.directions import directions as kinds
 from lossatlas.slices.grid import Span, grid_axes, grid_coordinates, resolve_window
@@ -55,7 +56,7 @@ def plane_at(
         >>> plane_at(toy, toy.ends[0], "coordinates").directions.tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    check_rows(w, landscape)
+    w = accept_rows(w, landscape)
     if w.ndim != 1:
         raise InputError(
             f"expected one point of shape ({landscape.dim},), got {tuple(w.shape)}: make a surface for each"
@@ -209,7 +210,9 @@ def surface_on(
     arrays = {name: values.reshape(shape) for name, values in kept.values.items()}
     kept.remove()
     losses = arrays.pop("loss")
-    return Surface(plane, axes, losses, {name: arrays[name] for name in wanted}, unit, _details(where, numerics))
+    return on_cpu(
+        Surface(plane, axes, losses, {name: arrays[name] for name in wanted}, unit, _details(where, numerics))
+    )
 
 
 def _details(landscape: Landscape, numerics: dict[str, Any] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices.plane import Plane, covering
 
 __all__ = ["Refinement", "mismatch_and_gradient", "refine_plane"]
@@ -66,7 +66,7 @@ def mismatch_and_gradient(
 
     Ding, Li & Huang 2023, *Better loss landscape visualization for deep neural networks with trajectory information*.
     """
-    check_rows(rows, landscape)
+    rows = accept_rows(rows, landscape)
     basis = directions.double()
     inverse = torch.linalg.inv(basis @ basis.T) @ basis  # D⁺, (k, d)
     origin = rows[-1]
@@ -131,7 +131,7 @@ def refine_plane(
     Ding, Li & Huang 2023, *Better loss landscape visualization for deep neural networks with trajectory information*;
     step lengths: Barzilai & Borwein 1988, *Two-point step size gradient methods*.
     """
-    check_rows(rows, landscape)
+    rows = accept_rows(rows, landscape)
     if rows.ndim != 2 or start.dim != rows.shape[-1] or not torch.equal(rows[-1].to(start.origin), start.origin):
         raise InputError(
             "expected a plane through the last point of the run, got another: pass trajectory_plane(rows).plane"

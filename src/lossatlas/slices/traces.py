@@ -10,7 +10,7 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import Tree
 from lossatlas.core.trajectory import Trajectory
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices.measures import measure
 from lossatlas.slices.plane import Plane, Projection
 from lossatlas.slices.trajectory import finite_rows
@@ -80,8 +80,8 @@ def trace(landscape: Landscape, plane: Plane, rows: Tensor | Trajectory, name: s
         ([14.0], [5.0], [3.0])
     """
     if isinstance(rows, Trajectory):
-        rows = finite_rows(rows).to(landscape.device, landscape.dtype)
-    check_rows(rows, landscape)
+        rows = finite_rows(rows).to(landscape.dtype)
+    rows = accept_rows(rows, landscape)
     if rows.ndim != 2:
         raise InputError(f"expected the points of a run as (n, {landscape.dim}), got shape {tuple(rows.shape)}")
     seen = plane.project(rows)

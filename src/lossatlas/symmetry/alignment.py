@@ -12,7 +12,8 @@ from torch import Tensor
 from lossatlas.core.errors import InputError, nearest
 from lossatlas.core.files import Tree
 from lossatlas.core.randomness import preserved_random_state
-from lossatlas.landscape.contract import check_rows
+from lossatlas.core.results import on_cpu
+from lossatlas.landscape.contract import accept_rows
 from lossatlas.landscape.network import NetworkLandscape, Numerics
 from lossatlas.symmetry.activation_matching import match_activations
 from lossatlas.symmetry.structure import Permutations, PermutationStructure
@@ -120,8 +121,8 @@ def align(
     if restarts < 1:
         raise InputError(f"expected at least 1 start, got restarts={restarts}")
     structure = permutation_structure(landscape) if structure is None else structure
+    reference, moved = accept_rows(reference, landscape), accept_rows(moved, landscape)
     for end in (reference, moved):
-        check_rows(end, landscape)
         if end.ndim != 1 or not bool(end.isfinite().all()):
             raise InputError(f"expected finite ends of shape ({landscape.dim},), got shape {tuple(end.shape)}")
     if structure.spec != landscape.spec:
@@ -138,17 +139,19 @@ def align(
     distances = [float((reference.double() - each.double()).norm()) for each in (moved, aligned)]
     changed = sum(int((each != torch.arange(len(each))).sum()) for each in permutations.values())
     total = sum(structure.groups.values())
-    return Alignment(
-        method=method,
-        weights=aligned,
-        permutations=permutations,
-        distance_before=distances[0],
-        distance_after=distances[1],
-        loss_difference=loss,
-        output_difference=outputs,
-        buffers=own,
-        message=f"{changed} of {total} hidden units took other places, matched by their {method}; "
-        f"distance {distances[0]:.4g} -> {distances[1]:.4g}{note}",
+    return on_cpu(
+        Alignment(
+            method=method,
+            weights=aligned,
+            permutations=permutations,
+            distance_before=distances[0],
+            distance_after=distances[1],
+            loss_difference=loss,
+            output_difference=outputs,
+            buffers=own,
+            message=f"{changed} of {total} hidden units took other places, matched by their {method}; "
+            f"distance {distances[0]:.4g} -> {distances[1]:.4g}{note}",
+        )
     )
 
 

@@ -19,7 +19,7 @@ from lossatlas.analysis.diagnosis.run_facts import RunFacts, run_facts
 from lossatlas.core.errors import InputError
 from lossatlas.core.trajectory import Trajectory
 from lossatlas.curvature.noise_scale import gradient_noise
-from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
+from lossatlas.landscape.contract import Landscape, SupportsMetrics, accept_rows, check_rows
 
 __all__ = ["diagnose"]
 
@@ -117,8 +117,8 @@ def _point_of(landscape: Landscape, w: Tensor | None, history: Trajectory | None
             raise InputError("expected a point (d,) or a history with finite weights, got neither: pass w")
         if facts is not None and facts.diverged_at is not None:
             last = max(0, min(last, int((history.steps < facts.diverged_at).sum()) - 1))
-        w = history.weights[last].to(dtype=landscape.dtype, device=landscape.device)
-    check_rows(w, landscape)
+        w = history.weights[last].to(landscape.dtype)
+    w = accept_rows(w, landscape)
     if w.ndim != 1:
         raise InputError(f"expected one point ({landscape.dim},), got shape {tuple(w.shape)}: diagnose them one by one")
     if not bool(w.isfinite().all()):

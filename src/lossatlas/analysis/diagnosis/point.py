@@ -157,7 +157,7 @@ def measure_point(landscape: Landscape, w: Tensor, seed: int = 0) -> Point:
     else:
         found = eigenvalues(hessian, k=_PAIRS, which="both", tolerance=_TOLERANCE, max_products=_PRODUCTS, seed=seed)
         order = found.values.argsort()
-        values, vectors = found.values[order], found.vectors[order]
+        values, vectors = found.values[order].to(w), found.vectors[order].to(w)
         top, bottom, complete, converged = vectors[-1], vectors[0], False, bool(found.converged.all())
     nodes, shares = _seen_by(hessian, gradient, seed)
     return Point(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
-from lossatlas.landscape.contract import Landscape, SupportsHvp, SupportsNullSpace, check_rows
+from lossatlas.landscape.contract import Landscape, SupportsHvp, SupportsNullSpace, accept_rows
 from lossatlas.landscape.differences import product_of_gradients
 
 __all__ = ["Probe", "exact_point"]
@@ -59,7 +59,7 @@ def exact_point(landscape: Landscape, x: Tensor) -> tuple[Landscape, Tensor]:
     Raises:
         InputError: not one point of this landscape.
     """
-    check_rows(x, landscape)
+    x = accept_rows(x, landscape)
     if x.ndim != 1:
         raise InputError(f"expected one point of shape ({landscape.dim},), got {tuple(x.shape)}: pass one row")
     exact = landscape.to(dtype=torch.float64)
