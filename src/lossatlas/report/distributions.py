@@ -96,7 +96,7 @@ def distribution_panel(
     marks: list[Mark] = []
     own = {value for sample in samples for value in sample.values}
     if len(own) == 1:
-        title = f"{title}: all {number(*own, 3)}"
+        title = f"{title}: all {number(min(own), 3)}"
     if len(own) == 1 or min(len(sample.values) for sample in samples) < FEW:
         for row, s in enumerate(samples):
             at = spread(len(s.values), row)
