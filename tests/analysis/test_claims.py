@@ -38,7 +38,9 @@ from lossatlas.analysis.claims import (
     path_samples,
     separation_score,
 )
+from lossatlas.analysis.uncertainty import mean_of_lowest
 from lossatlas.core.ensemble import Curves, Ensemble, Replica, WeightSet
+from lossatlas.core.errors import InputError
 from lossatlas.core.files import bit_equal, load_tree, save_tree
 from lossatlas.core.params import ParamSpec
 from lossatlas.core.path import Path
@@ -81,7 +83,8 @@ def test_verdicts(values: list[float], claimed: tuple[float, float], expected: s
 def test_a_verdict_is_where_the_interval_lies(values: list[float], threshold: float) -> None:
     effect = mean_of_runs(values)
     found, p_value = judge(effect, (threshold, math.inf))
-    assert p_value == pytest.approx(effect.p_value_above(threshold))
+    inside, outside = effect.p_value_above(threshold), effect.p_value_below(threshold)
+    assert p_value == pytest.approx({"holds": inside, "does not hold": outside}.get(found, min(inside, outside)))
     if effect.error > 1e-9 and min(abs(effect.low - threshold), abs(effect.high - threshold)) > 1e-9:
         assert (found == "holds") == (effect.low > threshold)
         assert (found == "does not hold") == (effect.high < threshold)
@@ -138,10 +141,19 @@ def test_nothing_measured_is_said_of_every_claim() -> None:
     assert len({(claim.name, claim.network, claim.where) for claim in found}) == len(found)
 
 
-def test_every_comparison_of_paths_is_made_three_ways_and_in_two_measures() -> None:
+def test_every_comparison_of_paths_is_made_in_every_way_and_in_two_measures() -> None:
     found = [claim.where for claim in evaluate_claims([ClaimInputs("fcp")]) if claim.name == "sgd-paths-lower"]
-    assert len(found) == 3 * 3 * 2
-    for part in ("published", "converged", "aligned", "as height", "as barrier", "train landscape", "test landscape"):
+    assert len(found) == 3 * 4 * 2
+    for part in (
+        "published",
+        "shortened",
+        "converged",
+        "aligned",
+        "as height",
+        "as barrier",
+        "train landscape",
+        "test landscape",
+    ):
         assert any(part in where for where in found)
 
 
@@ -225,14 +237,17 @@ def test_exchanged_optimizers_turn_the_verdicts() -> None:
 def test_paper_and_agreement() -> None:
     found = evaluate_claims([full_inputs("fcp"), full_inputs("autoencoder"), full_inputs("mine")])
 
-    def one(network: str) -> Claim:
-        where = "train landscape, train sets, converged, as height"
+    def one(network: str, way: str = "published", measure: str = "height") -> Claim:
+        where = f"train landscape, train sets, {way}, as {measure}"
         (claim,) = [c for c in found if (c.name, c.network, c.where) == ("sgd-paths-lower", network, where)]
         return claim
 
     assert (one("fcp").paper, one("fcp").agrees) == ("holds", True)
     assert (one("autoencoder").paper, one("autoencoder").agrees) == ("does not hold", False)
     assert (one("mine").paper, one("mine").agrees) == (None, None)
+    # The paper has heights of its own paths, and no others.
+    for elsewhere in (one("fcp", "converged"), one("fcp", "shortened"), one("fcp", measure="barrier")):
+        assert (elsewhere.paper, elsewhere.agrees) == (None, None)
     p_values = [c.p_value for c in found if c.p_value is not None]
     adjusted = [c.adjusted_p_value for c in found if c.p_value is not None]
     assert adjusted == pytest.approx(holm(p_values))
@@ -325,7 +340,121 @@ def test_samples_of_an_ensemble() -> None:
     assert found["test loss, sgd train set"] == (1.0, 1.0)
     assert found["last test loss, sgd"] == (2.0, 2.0)
     assert found["lowest test loss, sgd"] == (1.0, 2.0)
-    assert found["test loss at the lowest validation loss, sgd"] == (2.0, 4.0)
+    # The first run's validation loss was lowest at its end: nothing stopped it.
+    assert found["test loss at the lowest validation loss, sgd"] == (4.0,)
+    assert found["distance, sgd train set"] == pytest.approx((np.sqrt(9 + 16 + 4),))
+
+
+def test_training_losses_know_of_how_many_runs_they_are_the_lowest() -> None:
+    spec = ParamSpec.of(nn.Linear(2, 1))
+    losses = {"train_loss": torch.tensor([1.0, 2.0, 3.0]), "test_loss": torch.tensor([1.0, 2.0, 3.0])}
+    weights = WeightSet(torch.eye(3), torch.zeros(3), losses)
+    replicas = tuple(Replica(i, "completed", "done", i < 3, 5, 6.0, 7.0) for i in range(5))
+    found = ensemble_samples(Ensemble("net", "sgd", spec, weights, weights, replicas=replicas))
+    chosen = found[Measured("train loss", "sgd", "train")].estimate()
+    assert chosen.error == pytest.approx(mean_of_lowest([1.0, 2.0, 3.0], 5).error)
+    for other in (("test loss", "train"), ("train loss", "test"), ("norm", "train")):
+        assert found[Measured(other[0], "sgd", other[1])].lowest_of is None
+
+
+@pytest.mark.parametrize("draw", ["normal", "uniform", "exponential"])
+@pytest.mark.parametrize(("kept", "drawn"), [(4, 6), (8, 12), (48, 75)])
+def test_intervals_of_the_lowest_runs_cover(draw: str, kept: int, drawn: int) -> None:
+    rng = np.random.default_rng(kept)
+    lowest = np.sort(getattr(rng, draw)(size=(4000, drawn)), axis=1)[:, :kept]
+    truth = lowest.mean()
+    found = [mean_of_lowest(row.tolist(), drawn) for row in lowest[:2000]]
+    covered = np.mean([each.low <= truth <= each.high for each in found])
+    assert 0.93 <= covered <= 0.99
+    plain = [mean_of_runs(row.tolist()) for row in lowest[:2000]]
+    if kept == 48:
+        assert np.mean([each.low <= truth <= each.high for each in plain]) < 0.91
+
+
+def test_mean_of_all_runs_is_not_of_the_lowest() -> None:
+    values = [0.3, 0.1, 0.2, 0.7]
+    assert mean_of_lowest(values, 4) == mean_of_runs(values)
+    with pytest.raises(InputError, match="at least 4 runs, got 3"):
+        mean_of_lowest(values, 3)
+
+
+def test_equal_numbers_are_no_question_of_size() -> None:
+    zero = pairs(0.0, 0.0)
+    claim = ask(zero, zero)
+    assert (claim.verdict, claim.p_value) == ("no difference", None)
+    assert "equal on both sides" in claim.note
+    assert ask(zero, zero.map(lambda value: value + 1)).verdict == "holds"
+
+
+def test_heights_without_barriers_are_losses_of_ends() -> None:
+    inputs = full_inputs("fcp")
+    samples = dict(inputs.samples)
+    for name, sample in inputs.samples.items():
+        if name.quantity == "barrier":
+            samples[name] = sample.map(lambda _: 0.0)
+    found = evaluate_claims([replace(inputs, samples=samples)])
+    asked = [c for c in found if c.name == "sgd-paths-lower" and c.effect is not None]
+    assert {c.verdict for c in asked if "as barrier" in c.where} == {"no difference"}
+    assert all("losses of the higher ends" in c.note for c in asked if "as height" in c.where)
+
+
+def test_what_did_not_converge_cannot_deny() -> None:
+    inputs = full_inputs("fcp")
+    converged = Measured("height", "sgd", "train", "train", "converged")
+    samples = dict(inputs.samples) | {
+        converged: inputs.samples[Measured("height", "sgd", "train", "train", "published")]
+    }
+    name, where = "published-paths-not-converged", "sgd train set, train landscape"
+    assert verdict(evaluate_claims([replace(inputs, samples=samples)]), name, where) == "does not hold"
+    noted = replace(inputs, samples=samples, notes={converged: "3 of 4 searches did not converge"})
+    (claim,) = [c for c in evaluate_claims([noted]) if c.name == name and where in c.where]
+    assert claim.verdict == "undecided at this size"
+    assert "3 of 4" in claim.note
+
+
+@pytest.mark.parametrize(("stopped", "expected"), [(1.9, "holds"), (1.1, "does not hold")])
+def test_what_remains_of_a_gap(stopped: float, expected: str) -> None:
+    def asked(b_train: float, s_test: float) -> Claim:
+        norms = {("lbfgs-gss", "train"): b_train, ("lbfgs-gss", "test"): stopped, ("sgd", "test"): s_test}
+        samples = {Measured("norm", *of): runs(length, 0.01, seed=k) for k, (of, length) in enumerate(norms.items())}
+        (claim,) = [c for c in evaluate_claims([ClaimInputs("fcp", samples)]) if c.name == "length-gap-remains"]
+        return claim
+
+    assert asked(2.0, 1.0).verdict == expected
+    assert asked(1.0, 2.0).verdict == "not measured"
+    assert "needs a gap" in asked(1.0, 2.0).note
+
+
+def test_unequal_losses_are_told_where_curvatures_are_compared() -> None:
+    inputs = full_inputs("fcp")
+    samples = dict(inputs.samples) | {Measured("train loss", "sgd", "test"): runs(0.1, 0.001)}
+    where = "top eigenvalue, SGD test set against L-BFGS-GSS train set"
+    (claim,) = [c for c in evaluate_claims([replace(inputs, samples=samples)]) if c.where == where]
+    assert claim.paper is None
+    assert "curvature falls with the loss" in claim.note
+    samples |= {Measured("train loss", "lbfgs-gss", "train"): runs(0.05, 0.001)}
+    (claim,) = [c for c in evaluate_claims([replace(inputs, samples=samples)]) if c.where == where]
+    assert (claim.paper, claim.note) == ("holds", "")
+
+
+def test_few_minima_prove_nothing_of_kernels() -> None:
+    """With eight and eight, even complete separation has an interval from 0.51."""
+    apart = separation(torch.arange(16.0).double(), ["lbfgs-gss"] * 8 + ["sgd"] * 8)
+    mixed = separation(torch.arange(16.0).double(), ["lbfgs-gss", "sgd"] * 8)
+    bfgs, sgd = ("lbfgs-gss", "train"), ("sgd", "test")
+    scored = Scored("separation, rbf kernel", bfgs, sgd)
+    for each in (apart, mixed):
+        (claim,) = [
+            c
+            for c in evaluate_claims([ClaimInputs("fcp", {}, {scored: separation_score(each)})])
+            if c.name == "rbf-separates"
+        ]
+        assert claim.verdict == "undecided at this size"
+        assert "interval from 0.51" in claim.note
+    many = separation(torch.arange(96.0).double(), ["lbfgs-gss"] * 48 + ["sgd"] * 48)
+    for seen, expected in ((9.0, "holds"), (1.0, "undecided at this size")):
+        scores = {scored: separation_score(many, seen=seen)}
+        assert verdict(evaluate_claims([ClaimInputs("fcp", {}, scores)]), "rbf-separates", "train") == expected
 
 
 def test_claims_of_two_shells_from_their_weights() -> None:

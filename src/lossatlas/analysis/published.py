@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,7 @@ __all__ = [
     "PublishedPaths",
     "PublishedSettings",
     "Quantity",
+    "other_constants",
     "published_heights",
 ]
 
@@ -103,6 +104,28 @@ class PublishedSettings:
 
 PUBLISHED_SETTINGS = PublishedSettings()
 """The settings of the paper."""
+
+
+def other_constants(
+    constants: Mapping[str, float], paper: PublishedPaths = PUBLISHED_SETTINGS.paths
+) -> Iterator[tuple[str, float, float]]:
+    """Constants of a search in the published way that are not the paper's: name, ours, the paper's.
+
+    The notebooks' one point more is as good; λ is compared elsewhere.
+
+    Args:
+        constants: of the path finder, by name.
+        paper: what it does.
+
+    Example:
+        >>> list(other_constants({"coefficients": 10, "points": 51, "steps": 20, "learning_rate": 1e-3}))
+        [('steps', 20, 100)]
+    """
+    for name in ("coefficients", "points", "steps", "learning_rate"):
+        value, published = constants[name], getattr(paper, name)
+        if value != published and not (name == "points" and value == published + 1):
+            yield name.replace("_", " "), value, published
+
 
 _SETS = (("lbfgs-gss", "train"), ("sgd", "train"), ("lbfgs-gss", "test"), ("sgd", "test"))
 

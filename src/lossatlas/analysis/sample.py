@@ -10,7 +10,7 @@ import numpy as np
 
 from lossatlas.analysis.pair_design import PairDesign
 from lossatlas.analysis.pass_heights import Numbers
-from lossatlas.analysis.uncertainty import Estimate, mean_of_pairs, mean_of_runs
+from lossatlas.analysis.uncertainty import Estimate, mean_of_lowest, mean_of_pairs, mean_of_runs
 from lossatlas.core.errors import InputError
 
 __all__ = ["Sample"]
@@ -25,6 +25,7 @@ class Sample:
         members: what each number belongs to: ``(run,)`` or ``(minimum, minimum)``, the lower first.
         complete: whether these are all there are, such as the one pair of minima of a landscape with two; then
             nothing is left to chance, and the standard error is 0.
+        lowest_of: of how many runs these are the lowest, chosen by these numbers; None: they were not chosen by them.
 
     Example:
         >>> heights = Sample.of_pairs([1.0, 2.0, 3.0], [(0, 1), (2, 0), (1, 2)])
@@ -35,15 +36,24 @@ class Sample:
     values: tuple[float, ...]
     members: tuple[tuple[int, ...], ...]
     complete: bool = False
+    lowest_of: int | None = None
 
     @classmethod
-    def of_runs(cls, values: Numbers, runs: Sequence[int] | None = None, *, complete: bool = False) -> Sample:
+    def of_runs(
+        cls,
+        values: Numbers,
+        runs: Sequence[int] | None = None,
+        *,
+        complete: bool = False,
+        lowest_of: int | None = None,
+    ) -> Sample:
         """One number per run.
 
         Args:
             values: ``(n,)``.
             runs: which run each is of; 0, 1, ... if None.
             complete: whether these are all runs there are.
+            lowest_of: of how many runs these are the lowest in this very quantity.
 
         Raises:
             InputError: no values, another shape, or a run that comes twice.
@@ -52,7 +62,7 @@ class Sample:
         names = tuple(range(len(numbers))) if runs is None else tuple(int(run) for run in runs)
         if len(names) != len(numbers) or len(set(names)) < len(names):
             raise InputError(f"expected {len(numbers)} different runs, one for each value, got {list(names)}")
-        return cls(numbers, tuple((run,) for run in names), complete)
+        return cls(numbers, tuple((run,) for run in names), complete, lowest_of)
 
     @classmethod
     def of_pairs(cls, values: Numbers, pairs: Sequence[tuple[int, int]], *, complete: bool = False) -> Sample:
@@ -100,12 +110,14 @@ class Sample:
         return float((np.asarray(self.values) - self.values[0]).std(ddof=1))
 
     def estimate(self, confidence: float = 0.95) -> Estimate:
-        """Mean with its interval: :func:`mean_of_runs` or :func:`mean_of_pairs`."""
+        """Mean with its interval: :func:`mean_of_runs`, :func:`mean_of_lowest` or :func:`mean_of_pairs`."""
         if self.complete:
             mean = float(np.mean(self.values))
             return Estimate(mean, 0.0, mean, mean, self.units, math.inf)
         if self.paired:
             return mean_of_pairs(self.values, self.pairs, confidence)
+        if self.lowest_of is not None:
+            return mean_of_lowest(self.values, self.lowest_of, confidence)
         return mean_of_runs(self.values, confidence)
 
     def map(self, function: Callable[[float], float]) -> Sample:

@@ -124,7 +124,7 @@ def separation(
     second = np.array([label == names[1] for label in labels])
     line = points[:, 0]
     auc, p_value = _mann_whitney(line[~second], line[second])
-    low, high = _newcombe(auc, counts[0], counts[1], confidence)
+    low, high = auc_interval(auc, counts[0], counts[1], confidence)
     chosen = points[:, :features]
     chosen = chosen[:, np.ptp(chosen, axis=0) > 0]
     return Separation(
@@ -148,7 +148,13 @@ def _mann_whitney(a: Array, b: Array) -> tuple[float, float]:
     return float(found.statistic) / (len(a) * len(b)), float(found.pvalue)
 
 
-def _newcombe(auc: float, n: int, m: int, confidence: float) -> tuple[float, float]:
+def auc_interval(auc: float, n: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Newcombe's interval of an area under the ROC curve, from the area and the sizes of the two sets alone.
+
+    Example:
+        >>> [round(end, 3) for end in auc_interval(1.0, 8, 8)]
+        [0.756, 1.0]
+    """
     z = stats.norm.ppf(0.5 + confidence / 2)
     half = (n + m) / 2 - 1
 

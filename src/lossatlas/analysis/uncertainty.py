@@ -14,7 +14,15 @@ from scipy import stats
 from lossatlas.analysis.pair_design import PairDesign
 from lossatlas.core.errors import InputError
 
-__all__ = ["Estimate", "Share", "estimate_from_error", "mean_of_pairs", "mean_of_runs", "widening"]
+__all__ = [
+    "Estimate",
+    "Share",
+    "estimate_from_error",
+    "mean_of_lowest",
+    "mean_of_pairs",
+    "mean_of_runs",
+    "widening",
+]
 
 Share = TypeVar("Share", float, NDArray[np.float64])
 """One number, or one of each of several studies."""
@@ -174,6 +182,41 @@ def mean_of_runs(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     return estimate_from_error(
         float(array[0] + centred.mean()), error, n, df=n - 1, widened=guard, confidence=confidence
     )
+
+
+def mean_of_lowest(values: Sequence[float], drawn: int, confidence: float = 0.95) -> Estimate:
+    """Mean over the lowest of a number of independent runs, chosen by the quantity itself.
+
+    x̄ ± w t_{k-1} s.e., s.e.² = [(k−1)/k s² + (1 − k/N) (x_(k) − x̄)²] / (k−1), w = 1 + 2.3/k, with x_(k) the highest of
+    the k that are kept of N. How low the kept ones are, and where they end, both vary from study to study; s/√k knows
+    of the first alone, and for 48 of 75 runs covers 81-88 % instead of 95 %. It estimates the mean of the lowest k/N of
+    all possible runs, and is the Winsorised error of a mean that is trimmed on one side.
+
+    Tukey & McLaughlin 1963, *Less vulnerable confidence and significance procedures for location based on a single
+    sample*, Sankhya A 25, 331.
+
+    Args:
+        values: the kept numbers, the k lowest. Where one is not finite there is no interval.
+        drawn: N, how many there were, at least k; with N = k it is :func:`mean_of_runs`.
+        confidence: of the interval.
+
+    Raises:
+        InputError: no values, or more than were drawn.
+
+    Example:
+        >>> one, all_of_them = mean_of_lowest([1.0, 2.0, 3.0], 5), mean_of_lowest([1.0, 2.0, 3.0], 3)
+        >>> round(one.error, 4), round(all_of_them.error, 4)
+        (0.7303, 0.5774)
+    """
+    whole = mean_of_runs(values, confidence)
+    k = len(values)
+    if drawn < k:
+        raise InputError(f"expected the lowest of at least {k} runs, got {drawn}: give the number before choosing")
+    if not math.isfinite(whole.error):
+        return whole
+    beyond = (1 - k / drawn) * (max(values) - whole.mean) ** 2 / (k - 1)
+    error = math.sqrt(whole.error**2 + beyond)
+    return estimate_from_error(whole.mean, error, k, df=whole.df, widened=whole.widening, confidence=confidence)
 
 
 def mean_of_pairs(values: Sequence[float], pairs: Sequence[tuple[int, int]], confidence: float = 0.95) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedPaths
+from lossatlas.analysis.published import PUBLISHED, PUBLISHED_SETTINGS, PublishedPaths, other_constants
 from lossatlas.optimize import LBFGSGSS, get
 from lossatlas.report.examples_used import other_sizes, sizes
 from lossatlas.report.methods.finders import finder_of
@@ -178,11 +178,7 @@ def published_stages(stages: Mapping[str, FinderConfig]) -> dict[str, FinderConf
 
 def compared(how: FinderConfig, paper: PublishedPaths) -> Iterator[tuple[str, float, float]]:
     """Constants that are not the paper's: name, ours, the paper's. The notebooks' one point more is as good."""
-    ours = finder_of(how).constants
-    for name in ("coefficients", "points", "steps", "learning_rate"):
-        value, published = ours[name], getattr(paper, name)
-        if value != published and not (name == "points" and value == published + 1):
-            yield name.replace("_", " "), value, published
+    yield from other_constants(finder_of(how).constants, paper)
 
 
 def _constants(how: FinderConfig, paper: PublishedPaths) -> list[str]:

@@ -9,6 +9,8 @@ import torch
 from lossatlas import paths
 from lossatlas.analysis import Sample
 from lossatlas.analysis.claims import (
+    CURVATURES,
+    MEASURES,
     PENALTY,
     ClaimInputs,
     Measured,
@@ -20,6 +22,7 @@ from lossatlas.analysis.claims import (
     path_samples,
     separation_score,
 )
+from lossatlas.analysis.published import other_constants
 from lossatlas.paths import FourierPathFinder
 from lossatlas.study.config import FinderConfig, PathConfig, StudyConfig
 from lossatlas.study.results import CurvatureSet, Experiment, Gathered, Map, Pair, SetComparison
@@ -28,22 +31,24 @@ __all__ = ["claim_inputs", "penalty_of", "way_of"]
 
 QUASI_NEWTON, STOCHASTIC = "lbfgs-gss", "sgd"
 _TOY = "paper-toy"
-_CURVATURES = {
-    "none": ("top eigenvalue", "trace"),
-    "parameter": ("scale-invariant top eigenvalue", "scale-invariant trace"),
-}
+_CURVATURES = {"none": CURVATURES[:2], "parameter": CURVATURES[2:]}
 
 
 def way_of(how: PathConfig) -> str:
-    """How a stage finds paths: ``"published"``, ``"converged"`` or ``"aligned"``.
+    """How a stage finds paths: ``"published"``, ``"shortened"``, ``"converged"`` or ``"aligned"``.
 
-    Straight lines are ``"as they are"`` or, too, ``"aligned"``.
+    Shortened: in the published way, with other constants than the paper's. Straight lines are ``"as they are"`` or,
+    too, ``"aligned"``.
     """
     if how.align:
         return "aligned"
     if how.method == "linear":
         return "as they are"
-    return "converged" if penalty_of(how) is None else "published"
+    if penalty_of(how) is None:
+        return "converged"
+    finder = paths.finders[how.method](**how.options)
+    published = isinstance(finder, FourierPathFinder) and not any(other_constants(finder.constants))
+    return "published" if published else "shortened"
 
 
 def penalty_of(how: FinderConfig) -> float | None:
@@ -73,7 +78,7 @@ def claim_inputs(config: StudyConfig, found: Gathered) -> list[ClaimInputs]:
                 more, compared = _compared(comparison)
                 samples |= more
                 scores |= compared
-            inputs.append(ClaimInputs(network, samples, scores))
+            inputs.append(ClaimInputs(network, samples, scores, _notes(config, own)))
     toys = [each for each in found.maps if each.landscape == _TOY]
     return inputs + [ClaimInputs(_TOY, _toy(config, toy), only=("height-insensitive-to-penalty",)) for toy in toys[:1]]
 
@@ -93,6 +98,22 @@ def _samples(
     for curvature in found.curvatures:
         if curvature.network == network:
             yield from _curvature(curvature).items()
+
+
+def _notes(config: StudyConfig, experiments: Sequence[Experiment]) -> dict[Measured, str]:
+    """How many of the searches that were to converge did not."""
+    notes = {}
+    for experiment in experiments:
+        for weight_set, pairs in experiment.pairs.items():
+            for stage in dict.fromkeys(pair.stage for pair in pairs):
+                how, some = config.paths[stage], [pair for pair in pairs if pair.stage == stage]
+                short = sum(not pair.path.converged for pair in some)
+                if how.method == "linear" or penalty_of(how) is not None or not short:
+                    continue
+                words = f"{experiment.optimizer} {weight_set} set: {short} of {len(some)} searches did not converge"
+                for quantity in MEASURES:
+                    notes[Measured(quantity, experiment.optimizer, weight_set, how.landscape, way_of(how))] = words
+    return notes
 
 
 def _paths(how: PathConfig, optimizer: str, weight_set: str, pairs: Sequence[Pair]) -> dict[Measured, Sample]:
@@ -141,7 +162,9 @@ def _compared(comparison: SetComparison) -> tuple[dict[Measured, Sample], dict[S
     ordered = ((QUASI_NEWTON, sets[QUASI_NEWTON]), (STOCHASTIC, "test"))
     scores = {Scored(name.quantity, *ordered): score for name, score in scores.items()}
     for pca, separation in comparison.components:
-        scores[Scored(f"separation, {pca.kernel.name} kernel", *ordered)] = separation_score(separation)
+        lengths = [float((distances**2).mean()) for distances in comparison.origin.distances]
+        seen = sum(separation.counts) * abs(lengths[0] - lengths[1]) / pca.dim if pca.kernel.name == "rbf" else None
+        scores[Scored(f"separation, {pca.kernel.name} kernel", *ordered)] = separation_score(separation, seen=seen)
     return samples, scores
 
 

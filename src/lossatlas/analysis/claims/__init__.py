@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lossatlas.analysis.claims.claim import Claim, holm, judge
-from lossatlas.analysis.claims.ensembles import curve_samples, ensemble_samples, path_samples
-from lossatlas.analysis.claims.heights import PENALTY
+from lossatlas.analysis.claims.claim import ALPHA, Claim, holm, judge
+from lossatlas.analysis.claims.ensembles import curve_samples, drawn, ensemble_samples, path_samples
+from lossatlas.analysis.claims.flatness import CURVATURES
+from lossatlas.analysis.claims.heights import MEASURES, PENALTY
 from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Score, Scored
 from lossatlas.analysis.claims.question import Question
 from lossatlas.analysis.claims.registry import claims, evaluate_claims
@@ -12,6 +13,9 @@ from lossatlas.analysis.claims.tables import claims_table
 from lossatlas.analysis.claims.weights import origin_numbers, separation_score
 
 __all__ = [
+    "ALPHA",
+    "CURVATURES",
+    "MEASURES",
     "PENALTY",
     "Claim",
     "ClaimInputs",
@@ -22,6 +26,7 @@ __all__ = [
     "claims",
     "claims_table",
     "curve_samples",
+    "drawn",
     "ensemble_samples",
     "evaluate_claims",
     "holm",

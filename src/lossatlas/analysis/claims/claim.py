@@ -12,7 +12,7 @@ from lossatlas.core.files import Tree
 
 __all__ = ["ALPHA", "Claim", "Range", "Verdict", "holm", "judge"]
 
-Verdict: TypeAlias = Literal["holds", "does not hold", "undecided at this size", "not measured"]
+Verdict: TypeAlias = Literal["holds", "does not hold", "undecided at this size", "no difference", "not measured"]
 
 Range: TypeAlias = tuple[float, float]
 """What a claim says of its effect: above, below, or between the two; infinite where there is no limit."""
@@ -34,9 +34,11 @@ class Claim:
         effect_name: what the effect is, such as ``"ratio of mean"``.
         effect: with its interval and number of units; None where nothing was measured.
         claimed: the range in which the claim puts the effect, in its units.
-        verdict: ``"holds"``, ``"does not hold"``, ``"undecided at this size"`` or ``"not measured"``.
+        verdict: ``"holds"``, ``"does not hold"``, ``"undecided at this size"``, ``"no difference"`` where all numbers
+            compared are equal, or ``"not measured"``.
         effect_size: standardised; None where there is none.
-        p_value: one-sided, of the effect being outside the range claimed; None where there is none.
+        p_value: one-sided, of the effect being on the other side of what was decided: outside the range claimed where
+            it holds, inside where it does not, the smaller of the two where it is undecided; None where there is none.
         adjusted_p_value: the same after Holm's correction for all claims tested together.
         paper: verdict of Yu & Morozov 2026 for this network; None where they are silent.
         paper_says: what they say, in a sentence.
@@ -91,7 +93,8 @@ def judge(effect: Estimate, claimed: Range) -> tuple[Verdict, float | None]:
         claimed: the range, in the same units.
 
     Returns:
-        The verdict and the one-sided p-value of the effect being outside the range: the larger of two for equivalence.
+        The verdict and its p-value: one-sided, of the effect being outside the range (the larger of two for
+        equivalence) where it holds, inside where it does not, and the smaller of both where it is undecided.
 
     Reference:
         Schuirmann 1987, *A comparison of the two one-sided tests procedure and the power approach*, J. Pharmacokinet.
@@ -109,13 +112,12 @@ def judge(effect: Estimate, claimed: Range) -> tuple[Verdict, float | None]:
     if math.isfinite(high):
         inside.append(effect.p_value_below(high))
         outside.append(effect.p_value_above(high))
-    p_value = max(inside)
     if any(map(math.isnan, inside)):
         return "undecided at this size", None
-    level = ALPHA if len(inside) == 2 else ALPHA / 2
-    if p_value < level:
-        return "holds", p_value
-    return ("does not hold" if min(outside) < ALPHA / 2 else "undecided at this size"), p_value
+    within, beyond = max(inside), min(outside)
+    if within < (ALPHA if len(inside) == 2 else ALPHA / 2):
+        return "holds", within
+    return ("does not hold", beyond) if beyond < ALPHA / 2 else ("undecided at this size", min(within, beyond))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 
@@ -11,7 +13,7 @@ from lossatlas.analysis.sample import Sample
 from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 
-__all__ = ["curve_samples", "ensemble_samples", "path_samples"]
+__all__ = ["curve_samples", "drawn", "ensemble_samples", "path_samples"]
 
 
 def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
@@ -23,17 +25,17 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
         ensemble: with scores; without curves there is less.
 
     Returns:
-        ``"train loss"``, ``"test loss"``, ``"norm"`` and ``"component spread"`` of each set; along each run
-        ``"last test loss"``, ``"lowest test loss"`` and, with validation data,
-        ``"test loss at the lowest validation loss"``.
+        ``"train loss"``, ``"test loss"``, ``"norm"``, ``"component spread"`` and, of each pair, ``"distance"`` of each
+        set; along each run ``"last test loss"``, ``"lowest test loss"`` and, with validation data,
+        ``"test loss at the lowest validation loss"``. Training losses know of how many runs they are the lowest.
 
     Example:
         >>> from lossatlas.core.ensemble import WeightSet
         >>> from lossatlas.core.params import ParamSpec
         >>> weights = WeightSet(torch.ones(2, 3), torch.zeros(2), {"train_loss": torch.tensor([0.1, 0.2])})
         >>> ensemble = Ensemble("net", "sgd", ParamSpec.of(torch.nn.Linear(2, 1)), weights)
-        >>> [str(name) for name in ensemble_samples(ensemble)]
-        ['norm, sgd train set', 'component spread, sgd train set', 'train loss, sgd train set']
+        >>> [str(name) for name in ensemble_samples(ensemble)][1:]
+        ['component spread, sgd train set', 'distance, sgd train set', 'train loss, sgd train set']
     """
     found: dict[Measured, Sample] = {}
     for name, weights in (("train", ensemble.train), ("test", ensemble.test)):
@@ -43,14 +45,26 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
         found[Measured("norm", ensemble.optimizer, name)] = Sample.of_runs(norms)
         spread = weights.weights.double().std(dim=-1, correction=0)
         found[Measured("component spread", ensemble.optimizer, name)] = Sample.of_runs(spread)
+        if len(weights.weights) > 1:
+            pairs = list(combinations(range(len(weights.weights)), 2))
+            apart = torch.pdist(weights.weights.double())
+            found[Measured("distance", ensemble.optimizer, name)] = Sample.of_pairs(apart, pairs)
         for score in ("train_loss", "test_loss"):
             if score in weights.scores:
                 quantity = score.replace("_", " ")
-                found[Measured(quantity, ensemble.optimizer, name)] = Sample.of_runs(weights.scores[score])
+                lowest_of = drawn(ensemble, name, score)
+                sample = Sample.of_runs(weights.scores[score], lowest_of=lowest_of)
+                found[Measured(quantity, ensemble.optimizer, name)] = sample
     kept = [row for row, replica in enumerate(ensemble.replicas) if replica.kept]
     if ensemble.curves is None or not kept:
         return found
     return found | curve_samples(ensemble.curves, ensemble.optimizer, rows=kept)
+
+
+def drawn(ensemble: Ensemble, weight_set: str, score: str) -> int | None:
+    """Of how many runs the scores of a set are the lowest; None where runs were not chosen by this score."""
+    chosen = (weight_set, score) == ("train", "train_loss") and len(ensemble.replicas) > len(ensemble)
+    return len(ensemble.replicas) if chosen else None
 
 
 def curve_samples(
@@ -66,7 +80,8 @@ def curve_samples(
 
     Returns:
         ``"last test loss"``, ``"lowest test loss"`` and, with validation data, ``"test loss at the lowest validation
-        loss"``; nothing without a test curve.
+        loss"``, of the runs that it stopped: whose validation loss was not lowest at their last record. Nothing without
+        a test curve.
     """
     if "test_loss" not in curves.values:
         return {}
@@ -80,8 +95,13 @@ def curve_samples(
     validation = chosen.get("validation_loss")
     if validation is not None:
         best = validation.where(torch.isfinite(validation) & seen, torch.inf).argmin(dim=1, keepdim=True)
-        found["test loss at the lowest validation loss"] = test.gather(1, best)[:, 0]
-    return {Measured(name, optimizer, way=way): Sample.of_runs(values) for name, values in found.items()}
+        found["test loss at the lowest validation loss"] = test.gather(1, best).where(best != last, torch.nan)[:, 0]
+    samples = {}
+    for name, values in found.items():
+        runs = [run for run, value in enumerate(values.tolist()) if not math.isnan(value)]
+        if runs:
+            samples[Measured(name, optimizer, way=way)] = Sample.of_runs(values[runs], runs)
+    return samples
 
 
 def path_samples(

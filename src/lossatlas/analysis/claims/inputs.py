@@ -9,8 +9,9 @@ from lossatlas.analysis.sample import Sample
 
 __all__ = ["LANDSCAPES", "WAYS", "ClaimInputs", "Measured", "Score", "Scored"]
 
-WAYS = ("published", "converged", "aligned")
-"""Ways to find a path: as published, converged, and converged after the ends were aligned."""
+WAYS = ("published", "shortened", "converged", "aligned")
+"""Ways to find a path: as published, in the published way with other constants, such as fewer steps, searched until it
+converges, and that after the ends were aligned."""
 
 LANDSCAPES = {"train": ("train", "test"), "test": ("test",)}
 """Weight sets between whose members paths are looked for, by landscape."""
@@ -72,6 +73,9 @@ class Score:
         high: upper end.
         p_value: of the hypothesis that the two sets are alike.
         units: number of minima.
+        most_certain: lower end of the interval if the number were the largest there can be: with few minima even that
+            proves little. None: not known.
+        doubt: why the number says little whatever it is; "" where it does not.
     """
 
     value: float
@@ -79,6 +83,8 @@ class Score:
     high: float | None = None
     p_value: float | None = None
     units: int = 0
+    most_certain: float | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class ClaimInputs:
         network: its name.
         samples: numbers by name. Runs and minima of one optimizer have the same numbers in all its sets.
         scores: numbers of two sets together.
+        notes: what a reader should know of some of the numbers, by name.
         quasi_newton: name of the deterministic optimizer.
         stochastic: name of the stochastic one.
         only: names of the claims that make sense here, such as one for a toy landscape; empty: all.
@@ -103,6 +110,7 @@ class ClaimInputs:
     network: str
     samples: Mapping[Measured, Sample] = field(default_factory=dict)
     scores: Mapping[Scored, Score] = field(default_factory=dict)
+    notes: Mapping[Measured, str] = field(default_factory=dict)
     quasi_newton: str = "lbfgs-gss"
     stochastic: str = "sgd"
     only: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lossatlas.analysis.claims.claim import ALPHA, Claim, Range, Verdict, judge
@@ -38,7 +38,20 @@ class Question:
     paper: Mapping[str, Verdict] = field(default_factory=dict)
     paper_says: str = ""
 
-    def ask(self, inputs: ClaimInputs, first: Measured, second: Measured, where: str, *, paired: bool = False) -> Claim:
+    def elsewhere(self) -> Question:
+        """The same question where the paper did not ask it."""
+        return replace(self, paper={})
+
+    def ask(
+        self,
+        inputs: ClaimInputs,
+        first: Measured,
+        second: Measured,
+        where: str,
+        *,
+        paired: bool = False,
+        note: str = "",
+    ) -> Claim:
         """Compare two sets.
 
         Args:
@@ -47,12 +60,16 @@ class Question:
             second: the other.
             where: for the reader.
             paired: whether the same runs or minima stand on both sides.
+            note: what a reader should know.
         """
         samples = inputs.samples.get(first), inputs.samples.get(second)
         lacking = [str(name) for name, sample in zip((first, second), samples, strict=True) if sample is None]
         if samples[0] is None or samples[1] is None:
             return self.unmeasured(inputs, where, f"needs {'; '.join(lacking)}")
-        return self.ask_samples(inputs, samples[0], samples[1], (str(first), str(second)), where, paired=paired)
+        known = [note, *(inputs.notes.get(name, "") for name in (first, second))]
+        said = "; ".join(dict.fromkeys(part for part in known if part))
+        evidence = (str(first), str(second))
+        return self.ask_samples(inputs, samples[0], samples[1], evidence, where, paired=paired, note=said)
 
     def ask_samples(
         self,
@@ -115,6 +132,11 @@ class Question:
             verdict = "holds"
         elif score.high <= low or score.low >= high:
             verdict = "does not hold"
+        doubts = [score.doubt] if score.doubt else []
+        if score.most_certain is not None and score.most_certain <= low:
+            doubts.append(f"with so few minima even the largest value has an interval from {score.most_certain:.2g}")
+        if doubts and math.isfinite(low):
+            verdict, note = "undecided at this size", "; ".join(doubts)
         nan = float("nan")
         ends = (nan, nan) if score.low is None or score.high is None else (score.low, score.high)
         effect = Estimate(score.value, nan, *ends, score.units)
@@ -138,6 +160,8 @@ class Question:
         verdict, p_value = judge(effect, tuple(map(_log10, self.claimed)) if ratio else self.claimed)  # type: ignore[arg-type]
         if p_value is None:
             notes = [*notes, "too few runs, or minima, for an interval"]
+        elif verdict == "undecided at this size" and effect.error == 0 and not math.isinf(effect.df):
+            verdict, p_value, notes = "no difference", None, [*notes, "the numbers are equal on both sides"]
         elif effect.error == 0 and not math.isinf(effect.df):
             notes = [*notes, "the numbers do not vary"]
         return Claim(

@@ -19,14 +19,17 @@ Check: TypeAlias = Callable[[ClaimInputs], list[Claim]]
 claims: Registry[Check] = Registry("claim")
 claims.add("training-loss-lower", losses.training_loss_lower, "L-BFGS-GSS reaches a far lower training loss")
 claims.add("test-loss-comparable", losses.test_loss_comparable, "early-stopped test losses are comparable")
+claims.add("sgd-generalises-better", losses.sgd_generalises_better, "the test loss of SGD is lower")
 claims.add("test-loss-rises", losses.test_loss_rises, "the test loss of L-BFGS-GSS rises from its minimum")
 claims.add("early-stopping-optimism", losses.early_stopping_optimism, "stopping on the test set flatters little")
 claims.add("sgd-paths-lower", heights.sgd_lower, "paths between SGD minima are lower")
 claims.add("train-paths-above-test", heights.train_above_test, "paths between trained minima are higher")
+claims.add("sgd-train-paths-above-test", heights.sgd_train_above_test, "the same of SGD")
 claims.add("height-insensitive-to-penalty", heights.penalty_insensitive, "heights hardly depend on λ")
 claims.add("published-paths-not-converged", heights.published_not_converged, "published heights are not converged")
 claims.add("aligning-lowers-barriers", heights.aligning_lowers, "aligning the ends lowers barriers")
 claims.add("bfgs-vectors-longer", vectors.vectors_longer, "L-BFGS-GSS vectors are longer")
+claims.add("bfgs-minima-further-apart", vectors.minima_further_apart, "L-BFGS-GSS minima are further apart")
 claims.add("bfgs-components-more-spread", vectors.components_more_spread, "their components are more spread")
 claims.add("no-preferred-direction", vectors.no_preferred_direction, "the sets differ in no preferred direction")
 claims.add("length-gap-remains", vectors.length_gap_remains, "the gap in length remains on the test sets")
@@ -45,7 +48,7 @@ def evaluate_claims(networks: Iterable[ClaimInputs]) -> tuple[Claim, ...]:
 
     Returns:
         Claims in the order of the registry, each network by network; those that lack numbers are among them, as "not
-        measured". ``adjusted_p_value`` is Holm's over all that have a p-value.
+        measured". ``adjusted_p_value`` is Holm's over all that have a p-value, whatever was decided.
 
     Example:
         >>> found = evaluate_claims([ClaimInputs("fcp")])

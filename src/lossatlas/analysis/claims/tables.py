@@ -56,7 +56,8 @@ def claims_table(claims: Sequence[Claim]) -> Table:
         f"{len(claims)} tests: {counts}. A claim holds where the interval of its effect lies in the range claimed (for "
         "ranges with two limits the 90 % interval: two one-sided tests), does not hold where it lies outside, and is "
         "undecided otherwise. Intervals are 95 %, over runs or by a jackknife over minima, since pairs share them. "
-        f"p is one-sided, of the effect being outside the range; Holm's correction is for the {tested} tests with a p.",
+        "p is one-sided, of the truth lying on the other side of what was decided (of a test left undecided, the "
+        f"smaller of both); Holm's correction is for the {tested} tests with a p.",
         _COLUMNS,
         tuple(_row(claim) for claim in claims),
     )

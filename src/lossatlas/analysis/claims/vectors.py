@@ -8,9 +8,16 @@ from lossatlas.analysis.claims.claim import Claim
 from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Scored
 from lossatlas.analysis.claims.networks import everywhere, only
 from lossatlas.analysis.claims.question import Question
+from lossatlas.analysis.comparison import difference
 from lossatlas.analysis.sample import Sample
 
-__all__ = ["components_more_spread", "length_gap_remains", "no_preferred_direction", "vectors_longer"]
+__all__ = [
+    "components_more_spread",
+    "length_gap_remains",
+    "minima_further_apart",
+    "no_preferred_direction",
+    "vectors_longer",
+]
 
 FIGURES = {"Fig. 5": "train", "Fig. S3": "test"}
 """Figures of distances to the common origin, and the L-BFGS-GSS set that each sets against the SGD test set."""
@@ -22,6 +29,14 @@ _LONGER = Question(
     "ratio",
     everywhere(),
     "tend to be longer (Fig. 5); less different for FCP and LeNet on the test sets (Fig. S3)",
+)
+_APART = Question(
+    "bfgs-minima-further-apart",
+    "L-BFGS-GSS minima are further from one another than SGD minima",
+    (1.0, math.inf),
+    "ratio",
+    everywhere(),
+    "more distant from one another in parameter space, more widely dispersed (text)",
 )
 _SPREAD = Question(
     "bfgs-components-more-spread",
@@ -58,6 +73,18 @@ def vectors_longer(inputs: ClaimInputs) -> list[Claim]:
     return found
 
 
+def minima_further_apart(inputs: ClaimInputs) -> list[Claim]:
+    """Distances between the minima of one set."""
+    found = []
+    for bfgs_set, sgd_set in (("train", "train"), ("test", "test"), ("train", "test")):
+        bfgs = Measured("distance", inputs.quasi_newton, bfgs_set)
+        sgd = Measured("distance", inputs.stochastic, sgd_set)
+        # The paper compares the lengths of trained L-BFGS-GSS and early-stopped SGD vectors first.
+        asked = _APART if (bfgs_set, sgd_set) == ("train", "test") else _APART.elsewhere()
+        found.append(asked.ask(inputs, bfgs, sgd, f"L-BFGS-GSS {bfgs_set} set against SGD {sgd_set} set"))
+    return found
+
+
 def components_more_spread(inputs: ClaimInputs) -> list[Claim]:
     """Standard deviations of the components of each vector (Table S1)."""
     found = []
@@ -88,7 +115,7 @@ def length_gap_remains(inputs: ClaimInputs) -> list[Claim]:
 
     The effect is b_test − (b_train + s_test)/2 with b and s mean lengths of L-BFGS-GSS and SGD vectors: positive where
     more than half of the gap b_train − s_test remains. The two sets of L-BFGS-GSS are the same runs, so the difference
-    b_test − b_train/2 is taken run by run.
+    b_test − b_train/2 is taken run by run. Without a gap that is beyond doubt there is nothing to remain of it.
     """
     trained, stopped = (Measured("norm", inputs.quasi_newton, each) for each in ("train", "test"))
     sgd = Measured("norm", inputs.stochastic, "test")
@@ -98,6 +125,11 @@ def length_gap_remains(inputs: ClaimInputs) -> list[Claim]:
         # asked of what is lacking, which says so
         lacking = [name for name in (trained, stopped, sgd) if name not in inputs.samples]
         return [_GAP.ask(inputs, lacking[0], lacking[-1], where)]
+    gap = difference(b_train, s_test).difference
+    if not gap.low > 0:
+        ends = f"{gap.mean:.3g}, 95 %: {gap.low:.3g} to {gap.high:.3g}"
+        words = f"needs a gap: trained L-BFGS-GSS vectors are not surely longer (by {ends})"
+        return [_GAP.unmeasured(inputs, where, words, (str(trained), str(stopped), str(sgd)))]
     common = [member for member in b_test.members if member in set(b_train.members)]
     if not common:
         return [_GAP.unmeasured(inputs, where, "the L-BFGS-GSS train and test sets have no run in common")]

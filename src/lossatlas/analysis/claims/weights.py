@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from lossatlas.analysis.claims.inputs import Measured, Score, Scored
 from lossatlas.analysis.sample import Sample
-from lossatlas.analysis.separation import Separation
+from lossatlas.analysis.separation import Separation, auc_interval
 from lossatlas.analysis.spread import CommonOrigin
 
 __all__ = ["origin_numbers", "separation_score"]
 
 Set = tuple[str, str]
+
+_SEEN = 4
 
 
 def origin_numbers(
@@ -44,12 +46,18 @@ def origin_numbers(
     return samples, {Scored("centroid distance", first, second): score}
 
 
-def separation_score(separation: Separation) -> Score:
+def separation_score(separation: Separation, *, seen: float | None = None) -> Score:
     """The score |2 AUC − 1| along the first component, with its interval.
 
     Args:
         separation: of the first component of kernel PCA; its name is
             ``Scored("separation, rbf kernel", ("lbfgs-gss", "train"), ("sgd", "test"))``, or another kernel's or set's.
+        seen: n |r_A² − r_B²| / d, which must be above 4 for the RBF kernel to show radii along its first component (see
+            :func:`~lossatlas.analysis.kernel_pca.kernel_pca`); None where that does not matter.
     """
     low, high = separation.score_interval
-    return Score(separation.score, low, high, separation.p_value, sum(separation.counts))
+    sure = auc_interval(1.0, *separation.counts)[0]
+    doubt = ""
+    if seen is not None and seen < _SEEN:
+        doubt = f"n |r₁² − r₂²| / d = {seen:.2g} is below {_SEEN}: too few minima to see radii in this component"
+    return Score(separation.score, low, high, separation.p_value, sum(separation.counts), 2 * sure - 1, doubt)

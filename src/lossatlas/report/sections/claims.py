@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from lossatlas.analysis.claims import ALPHA
 from lossatlas.report.blocks import Block, Group, Groups, Notice, Prose, Section
 from lossatlas.report.wording import listing, network_name, number
 from lossatlas.study.results import StudyResults
@@ -18,11 +19,13 @@ _VERDICTS = {
     "holds": ("holds", "hold"),
     "does not hold": ("does not hold", "do not hold"),
     "undecided at this size": ("is undecided at this size", "are undecided at this size"),
+    "no difference": ("compares equal numbers", "compare equal numbers"),
     "not measured": ("was not measured", "were not measured"),
 }
-_SHORT = {"undecided at this size": "undecided"}
-_HEADINGS = ("Network", "Where", "Verdict", "Effect", "95 % interval", "p, Holm", "Paper", "Agrees", "Note")
+_SHORT = {"undecided at this size": "undecided", "no difference": "equal numbers"}
+_HEADINGS = ("Network", "Where", "Verdict", "Effect", "95 % interval", "p", "p, Holm", "Paper", "Agrees", "Note")
 _UNMEASURED = "not measured"
+_DECIDED = ("holds", "does not hold")
 
 
 def build(results: StudyResults) -> Section | None:
@@ -48,8 +51,18 @@ def _counts(records: Sequence[_Record]) -> str:
     agreeing = Counter(record["agrees"] for record in records)
     decided = agreeing["yes"] + agreeing["no"]
     if decided:
-        text += f" Where both the paper and this study decide, they agree in {agreeing['yes']} of {decided} tests."
+        text += f" {decided} of what the paper says, as it says it, are decided here; {agreeing['yes']} of them agree."
+    firm = sum(_firm(record) for record in records)
+    told = sum(record["verdict"] in _DECIDED for record in records)
+    if told:
+        text += f" {firm} of the {told} verdicts also stand among so many tests (Holm's p below 5 %)."
     return text
+
+
+def _firm(record: _Record) -> bool:
+    """Whether a verdict survives the correction for the number of tests."""
+    adjusted = record["adjusted_p_value"]
+    return record["verdict"] in _DECIDED and adjusted is not None and adjusted < ALPHA
 
 
 def _contradiction(record: _Record) -> str:
@@ -99,7 +112,7 @@ def _cells(record: _Record) -> tuple[str, ...]:
         record["verdict"],
         "–" if record["effect"] is None else number(record["effect"], 3),
         f"{_end(record['low'])} to {_end(record['high'])}" if measured else "–",
-        "–" if record["adjusted_p_value"] is None else number(record["adjusted_p_value"], 2),
+        *("–" if record[name] is None else number(record[name], 2) for name in ("p_value", "adjusted_p_value")),
         record["paper"] or "silent",
         record["agrees"] or "–",
         record["note"] or "",
