@@ -13,6 +13,7 @@ from scipy.spatial import distance
 from shells import shell
 
 from lossatlas.analysis import CommonOrigin, SetSpread, centroid_test, common_origin, matching_rows, set_spread
+from lossatlas.analysis.centroids import relative_offset
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import bit_equal, load_tree, save_tree
 from lossatlas.core.linalg import random_rotation
@@ -200,3 +201,27 @@ def test_nonsense_is_refused() -> None:
             common_origin(rows, rows, pairs=pairs)
     with pytest.raises(InputError, match="at least 1 permutation"):
         common_origin(rows, rows, permutations=0)
+
+
+@pytest.mark.parametrize(("count", "apart"), [(4, 0.0), (8, 0.3), (8, 1.0), (48, 1.0)])
+def test_offset_of_the_centroids_is_unbiased_and_its_interval_covers(count: int, apart: float) -> None:
+    """Two Gaussian clouds whose means are a known distance apart, in units of the spread of a coordinate times ten."""
+    stream, found, dim = torch.Generator().manual_seed(count), [], 300
+    mean = torch.zeros(dim, dtype=torch.float64)
+    mean[0] = 10 * apart
+    for _ in range(300):
+        one = torch.randn(count, dim, generator=stream, dtype=torch.float64)
+        two = 0.5 * torch.randn(count, dim, generator=stream, dtype=torch.float64) + mean
+        points = torch.cat([one, two]) - (one.mean(0) + two.mean(0)) / 2
+        found.append(relative_offset(points @ points.T, count))
+    radius = (math.sqrt(dim) + math.sqrt(dim) / 2) / 2  # but for what n and the distance of the means add
+    expected = (10 * apart) ** 2 / (4 * radius**2)
+    average = sum(each.mean for each in found) / len(found)
+    assert average == pytest.approx(expected, rel=0.15, abs=2e-3)
+    assert sum(each.low <= average <= each.high for each in found) >= 0.93 * len(found)
+
+
+def test_offset_needs_three_points_for_an_interval() -> None:
+    assert math.isnan(relative_offset(torch.eye(4, dtype=torch.float64), 2).error)
+    with pytest.raises(InputError, match="at least 2 points"):
+        relative_offset(torch.eye(4, dtype=torch.float64), 1)

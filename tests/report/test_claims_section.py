@@ -58,8 +58,8 @@ def test_counts_and_contradictions(results: StudyResults) -> None:
     assert isinstance(prose, Prose)
     assert prose.text == (
         "2 claims give 5 tests: 2 hold, 1 does not hold, 1 is undecided at this size and 1 was not measured. 2 of what "
-        "the paper says, as it says it, are decided here; 1 of them agree. 3 of the 3 verdicts also stand among so many "
-        "tests (Holm's p below 5 %)."
+        "the paper says, as it says it, are decided here; 1 of them agree. 3 of the 3 verdicts also stand among so "
+        "many tests (Holm's p below 5 %)."
     )
     assert isinstance(notice, Notice)
     assert notice.text == "1 test contradicts the paper:"

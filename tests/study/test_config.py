@@ -275,9 +275,8 @@ def test_stages_of_the_paper_are_known_by_how_they_search() -> None:
     assert ways["converged"] == ("converged", None)
     assert ways["aligned"] == ways["straight-aligned"] == ("aligned", None)
     assert ways["straight"] == ("as they are", None)
-    assert {way_of(how) for name, how in load_config("paper-small").paths.items() if "shortened" in name} == {
-        "shortened"
-    }
+    small = load_config("paper-small").paths
+    assert {way_of(how) for name, how in small.items() if "shortened" in name} == {"shortened"}
 
 
 # ------------------------------------------------------------------ networks by a name of one's own

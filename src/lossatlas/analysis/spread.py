@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from lossatlas.analysis.centroids import CentroidTest, centroid_test, checked_pairs
+from lossatlas.analysis.centroids import CentroidTest, centroid_test, checked_pairs, relative_offset
 from lossatlas.analysis.gram import canonical_order, checked_sets, checked_weights, gram_matrix, squared_distances
 from lossatlas.analysis.uncertainty import Estimate, mean_of_pairs, mean_of_runs
 from lossatlas.core.errors import InputError
@@ -114,6 +114,9 @@ class CommonOrigin:
             spread r: ½ √(s_A²/n_A + s_B²/n_B).
         test: of equal means, in distances between the centroids (twice those from the origin).
         between: mean distance of a member of one set to one of the other, with a jackknife over minima.
+        offset: (|w̄_A − w̄| / r)² without the bias that finite sets bring, r the mean of the two radii, with a jackknife
+            over minima; about 0 without a preferred direction, 1 for two sets that lie on either side of their common
+            origin. None in results stored before it was computed.
     """
 
     distances: tuple[Tensor, Tensor]
@@ -122,6 +125,7 @@ class CommonOrigin:
     null_distance: float
     test: CentroidTest
     between: Estimate
+    offset: Estimate | None = None
 
     def to_tree(self) -> Tree:
         """Return nested dicts of tensors and numbers, the form in which this is stored."""
@@ -139,6 +143,7 @@ class CommonOrigin:
             tree["null_distance"],
             CentroidTest(**tree["test"]),
             Estimate(**tree["between"]),
+            Estimate(**tree["offset"]) if tree.get("offset") else None,
         )
 
 
@@ -202,4 +207,5 @@ def common_origin(
         test.null_distance / 2,
         test,
         mean_of_pairs(distances.flatten().tolist(), cross, confidence),
+        relative_offset(gram, n, pairs=placed, confidence=confidence),
     )

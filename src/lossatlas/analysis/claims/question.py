@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lossatlas.analysis.claims.claim import ALPHA, Claim, Range, Verdict, judge
+from lossatlas.analysis.claims.claim import Claim, Range, Verdict, judge
 from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Scored
 from lossatlas.analysis.comparison import difference, paired_difference
 from lossatlas.analysis.sample import Sample
@@ -104,9 +104,7 @@ class Question:
         effect_size = None if math.isnan(found.effect_size) else found.effect_size
         return self._claim(inputs, where, found.difference, effect_size=effect_size, evidence=evidence, notes=notes)
 
-    def ask_score(
-        self, inputs: ClaimInputs, scored: Scored, where: str, effect_name: str, *, denied_by_p: bool = False
-    ) -> Claim:
+    def ask_score(self, inputs: ClaimInputs, scored: Scored, where: str, effect_name: str) -> Claim:
         """Judge a number that came with its interval.
 
         Args:
@@ -114,8 +112,6 @@ class Question:
             scored: name of the number.
             where: for the reader.
             effect_name: what it is.
-            denied_by_p: whether, without an interval, a p-value below 5 % of the two sets being alike and a value
-                outside the range deny the claim. A large p-value never proves it.
         """
         score = inputs.scores.get(scored)
         if score is None:
@@ -124,9 +120,6 @@ class Question:
         verdict: Verdict = "undecided at this size"
         note = ""
         if score.low is None or score.high is None:
-            significant = score.p_value is not None and score.p_value < ALPHA
-            outside = not low < score.value < high
-            verdict = "does not hold" if denied_by_p and significant and outside else verdict
             note = "no interval was given"
         elif score.low > low and score.high < high:
             verdict = "holds"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lossatlas.analysis.claims.inputs import Measured, Score, Scored
 from lossatlas.analysis.sample import Sample
 from lossatlas.analysis.separation import Separation, auc_interval
@@ -26,24 +28,26 @@ def origin_numbers(
         figure: ``"Fig. 5"`` (training set of L-BFGS-GSS) or ``"Fig. S3"`` (its test set).
 
     Returns:
-        Samples and scores. The score of the centroids has no interval, only a p-value: it can deny that no direction
-        is preferred, but not prove it.
+        Samples and scores. The p-value of the centroids is of equal means, whatever the distance is beside the radii.
 
     Example:
         >>> import torch
         >>> from lossatlas.analysis.spread import common_origin
-        >>> origin = common_origin(torch.eye(4)[:2], 2 * torch.eye(4)[2:], permutations=9)
+        >>> origin = common_origin(torch.eye(6)[:3], 2 * torch.eye(6)[3:], permutations=9)
         >>> samples, scores = origin_numbers(origin, ("lbfgs-gss", "train"), ("sgd", "test"), "Fig. 5")
         >>> [str(name) for name in (*samples, *scores)][1:]
-        ['length, sgd test set, Fig. 5', 'centroid distance, lbfgs-gss train set and sgd test set']
+        ['length, sgd test set, Fig. 5', 'centroid offset, lbfgs-gss train set and sgd test set']
     """
     samples = {
         Measured("length", *each, way=figure): Sample.of_runs(distances)
         for each, distances in zip((first, second), origin.distances, strict=True)
     }
     units = sum(len(distances) for distances in origin.distances)
-    score = Score(origin.test.ratio, p_value=origin.test.p_value, units=units)
-    return samples, {Scored("centroid distance", first, second): score}
+    if origin.offset is None:
+        return samples, {}
+    low, high = (end if math.isfinite(end) else None for end in (origin.offset.low, origin.offset.high))
+    score = Score(origin.offset.mean, low, high, origin.test.p_value, units)
+    return samples, {Scored("centroid offset", first, second): score}
 
 
 def separation_score(separation: Separation, *, seen: float | None = None) -> Score:
