@@ -38,6 +38,7 @@ from lossatlas.analysis.claims import (
     path_samples,
     separation_score,
 )
+from lossatlas.analysis.claims.inputs import WAYS
 from lossatlas.analysis.uncertainty import mean_of_lowest
 from lossatlas.core.ensemble import Curves, Ensemble, Replica, WeightSet
 from lossatlas.core.errors import InputError
@@ -142,18 +143,14 @@ def test_nothing_measured_is_said_of_every_claim() -> None:
 
 
 def test_every_comparison_of_paths_is_made_in_every_way_and_in_two_measures() -> None:
-    found = [claim.where for claim in evaluate_claims([ClaimInputs("fcp")]) if claim.name == "sgd-paths-lower"]
-    assert len(found) == 3 * 4 * 2
-    for part in (
-        "published",
-        "shortened",
-        "converged",
-        "aligned",
-        "as height",
-        "as barrier",
-        "train landscape",
-        "test landscape",
-    ):
+    shortened = {Measured("height", "sgd", "train", "train", "shortened"): pairs(1.0, 0.1)}
+    without, found = (
+        [claim.where for claim in evaluate_claims([each]) if claim.name == "sgd-paths-lower"]
+        for each in (ClaimInputs("fcp"), ClaimInputs("fcp", shortened))
+    )
+    assert (len(without), len(found)) == (3 * 3 * 2, 3 * 4 * 2)
+    assert not any("shortened" in where for where in without)
+    for part in (*WAYS, "as height", "as barrier", "train landscape", "test landscape"):
         assert any(part in where for where in found)
 
 
@@ -246,7 +243,7 @@ def test_paper_and_agreement() -> None:
     assert (one("autoencoder").paper, one("autoencoder").agrees) == ("does not hold", False)
     assert (one("mine").paper, one("mine").agrees) == (None, None)
     # The paper has heights of its own paths, and no others.
-    for elsewhere in (one("fcp", "converged"), one("fcp", "shortened"), one("fcp", measure="barrier")):
+    for elsewhere in (one("fcp", "converged"), one("fcp", measure="barrier")):
         assert (elsewhere.paper, elsewhere.agrees) == (None, None)
     p_values = [c.p_value for c in found if c.p_value is not None]
     adjusted = [c.adjusted_p_value for c in found if c.p_value is not None]
