@@ -12,6 +12,7 @@ from paper_results import complete
 from lossatlas.report import write
 from lossatlas.report.blocks import Notice, Prose, Section
 from lossatlas.report.markdown import render_markdown
+from lossatlas.report.profiles import bound_on_passes
 from lossatlas.report.write import build_sections
 from lossatlas.study.results import StudyResults
 
@@ -56,3 +57,16 @@ def test_text_shows_as_it_is() -> None:
     assert "## A \\* b" in text
     assert "w\\_1 \\* w\\_2 \\< \\[0\\] \\`x\\`" in text
     assert "> Beware.\n> * a\\|b" in text
+
+
+@pytest.mark.parametrize(
+    ("tolerances", "expected"),
+    [
+        ([None, 1e-3], "A height is an upper bound on the pass"),
+        ([0, 0], "A height is the highest loss at the points"),
+        ([None, 0], "A height of a stage with a tolerance of 0 is"),
+    ],
+)
+def test_heights_at_points_are_no_bounds(tolerances: list[float | None], expected: str) -> None:
+    stages = [{"options": {} if tolerance is None else {"tolerance": tolerance}} for tolerance in tolerances]
+    assert bound_on_passes(stages).startswith(expected)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossatlas.core.table import Column, Table
 from lossatlas.report.blocks import Notice, Prose
 from lossatlas.report.sections import summary
-from lossatlas.report.sections.summary import compare
+from lossatlas.report.sections.summary import compare, margins
 from lossatlas.study.results import StudyResults
 
 
@@ -108,3 +109,20 @@ def test_nothing_yet(make_results: Callable[..., StudyResults], tmp_path: Path) 
     assert "1 piece is missing" in blocks[0].text
     assert blocks[0].items == ("fcp/sgd",)
     assert sentences(results) == ["No network has been trained yet."]
+
+
+def test_a_difference_within_the_errors_is_no_ranking() -> None:
+    values = {"fcp": {"sgd": 2.1, "adam": 22.0}, "lstm": {"sgd": 1.0, "adam": 5.0}}
+    margin = {"fcp": {"sgd": 0.2, "adam": 28.0}, "lstm": {"sgd": 0.1, "adam": 0.5}}
+    assert compare("mean barrier", values, margin) == (
+        "SGD has the lower mean barrier on LSTM (1.0 against 5.0 by Adam), by a factor of 5.0; so few runs do not decide "
+        "the difference on FCP (2.1 by SGD and 22 by Adam)."
+    )
+    only = compare("mean barrier", {"fcp": values["fcp"]}, margin)
+    assert only == "So few runs do not decide the difference in mean barrier on FCP (2.1 by SGD and 22 by Adam)."
+
+
+def test_margins_are_of_students_t() -> None:
+    columns = tuple(Column(name, name) for name in ("network", "optimizer", "runs", "loss_error"))
+    table = Table("t", "T", "", columns, (("fcp", "sgd", 4, 0.5), ("fcp", "adam", 1, 0.5), ("lstm", "sgd", 4, None)))
+    assert margins(table, "loss", "runs") == {"fcp": {"sgd": pytest.approx(0.5 * 3.1824, rel=1e-4)}}

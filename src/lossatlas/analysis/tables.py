@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from lossatlas.analysis.uncertainty import mean_of_pairs, mean_of_runs
-from lossatlas.core.ensemble import Ensemble, WeightSet
+from lossatlas.analysis.scores import score_estimate
+from lossatlas.analysis.uncertainty import mean_of_pairs
+from lossatlas.core.ensemble import Ensemble
 from lossatlas.core.path import Path
 from lossatlas.core.table import Column, Table
 
@@ -22,11 +23,9 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _mean_and_error(weights: WeightSet | None, score: str) -> tuple[float | None, float | None]:
-    if weights is None or score not in weights.scores:
-        return None, None
-    estimate = mean_of_runs(weights.scores[score].tolist())
-    return _number(estimate.mean), _number(estimate.error)
+def _mean_and_error(ensemble: Ensemble, weight_set: str, score: str) -> tuple[float | None, float | None]:
+    estimate = score_estimate(ensemble, weight_set, score)
+    return (None, None) if estimate is None else (_number(estimate.mean), _number(estimate.error))
 
 
 def loss_table(ensembles: Mapping[Key, Ensemble]) -> Table:
@@ -47,13 +46,13 @@ def loss_table(ensembles: Mapping[Key, Ensemble]) -> Table:
         Column("test_loss_at_train_minimum_mean", "Test loss at the training minimum", "", ".2e"),
         Column("train_accuracy_mean", "Training accuracy", "", ".1%"),
         Column("test_accuracy_mean", "Test accuracy, early-stopped", "", ".1%"),
-        Column("test_accuracy_error", "± s.e.", "", ".1%"),
+        Column("test_accuracy_error", "± s.e.", "", ".2%"),
     )
     rows = []
     for (network, optimizer), ensemble in ensembles.items():
-        train_loss = _mean_and_error(ensemble.train, "train_loss")
-        test_loss = _mean_and_error(ensemble.test, "test_loss")
-        test_accuracy = _mean_and_error(ensemble.test, "test_accuracy")
+        train_loss = _mean_and_error(ensemble, "train", "train_loss")
+        test_loss = _mean_and_error(ensemble, "test", "test_loss")
+        test_accuracy = _mean_and_error(ensemble, "test", "test_accuracy")
         rows.append(
             (
                 network,
@@ -62,8 +61,8 @@ def loss_table(ensembles: Mapping[Key, Ensemble]) -> Table:
                 len(ensemble),
                 *train_loss,
                 *test_loss,
-                _mean_and_error(ensemble.train, "test_loss")[0],
-                _mean_and_error(ensemble.train, "train_accuracy")[0],
+                _mean_and_error(ensemble, "train", "test_loss")[0],
+                _mean_and_error(ensemble, "train", "train_accuracy")[0],
                 *test_accuracy,
             )
         )
@@ -140,8 +139,8 @@ def barrier_table(
         name,
         title,
         "Height is the highest loss on the path, on the data of its stage, barrier its rise above the higher end; in "
-        "float64, between the samples too, unless the stage says tolerance = 0. Standard errors and intervals are from "
-        "a jackknife over minima, since pairs share them.",
+        "float64, between the samples too, or at the samples alone where the stage has a tolerance of 0. Standard "
+        "errors and intervals are from a jackknife over minima, since pairs share them.",
         columns,
         tuple(rows),
     )

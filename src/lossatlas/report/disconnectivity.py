@@ -139,10 +139,7 @@ def _lines(tree: BarrierTree, nodes: Sequence[Superbasin], lines: Sequence[Branc
 
 
 def _caption(tree: BarrierTree, drawn: int, trees: int, levels: Sequence[float] | None) -> str:
-    parts = [
-        "Each branch ends at one minimum and joins others at the height of the lowest known pass between them, "
-        "an upper bound of the true one."
-    ]
+    parts = ["Each branch ends at one minimum and joins others at the height of the lowest known pass between them."]
     if levels is not None:
         parts.append(f"Heights are rounded up to {len(levels)} levels.")
     groups = list(dict.fromkeys(tree.groups or ()))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import singledispatch
+from html import escape
 
 from lossatlas.core.table import Table
-from lossatlas.report.blocks import Block, Definitions, Groups, Listing, Notice, Prose, References, Section
+from lossatlas.report.blocks import Block, Definitions, Group, Groups, Listing, Notice, Prose, References, Section
 from lossatlas.report.cells import cell_text, labels_of
 from lossatlas.report.figure import Figure
 
@@ -83,9 +84,17 @@ def _(block: Table, label: str) -> str:
 
 @_render.register
 def _(block: Groups, label: str) -> str:
-    # Too long to be read at once: what each group comes to, and the file.
     caption = _captioned(label, block.table.title, block.table.caption, [("CSV", f"tables/{block.table.name}.csv")])
-    return "\n".join([caption, "", *(f"* {_plain(group.title)}: {_plain(group.remark)}" for group in block.groups)])
+    return "\n\n".join([caption, *(_group(group, block.headings) for group in block.groups)])
+
+
+def _group(group: Group, headings: Sequence[str]) -> str:
+    """One group of a long table, folded where HTML in Markdown is understood."""
+    rows = _rows([_plain(each) for each in headings], [[_plain(cell) for cell in row] for row in group.rows])
+    absent = [f"* {_plain(each)}" for each in group.absent]
+    parts = [_plain(group.note), *([rows] if group.rows else []), *(["\n".join(absent)] if absent else [])]
+    summary = f"<details><summary><b>{escape(group.title)}</b>: {escape(group.remark)}</summary>"
+    return "\n\n".join([summary, *parts, "</details>"])
 
 
 def render_markdown(title: str, subtitle: str, sections: Sequence[Section]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ __all__ = [
     "DRAWN_PAIRS",
     "SET_NAMES",
     "barrier_panel",
+    "bound_on_passes",
     "comparison_panel",
     "drawn_note",
     "linear_pairs",
@@ -198,3 +200,23 @@ def barrier_panel(experiments: Sequence[Experiment], title: str, table: Table | 
     wide = values.min() > 0 and values.max() / values.min() > 100
     x = Axis("Barrier", loss_unit(experiments[0].ensemble), "log" if wide else "linear")
     return Panel(title, x, Axis("Weight set", "", categories=tuple(categories)), tuple(points))
+
+
+def bound_on_passes(stages: Iterable[Mapping[str, Any]]) -> str:
+    """What a height says of the pass, in a sentence.
+
+    Args:
+        stages: how paths were searched, as in the configuration. A tolerance of 0 takes heights at the points alone.
+
+    Example:
+        >>> bound_on_passes([{"method": "fourier"}])
+        'A height is an upper bound on the pass: a longer search can only lower it.'
+    """
+    pointwise = [how.get("options", {}).get("tolerance") == 0 for how in stages]
+    if not any(pointwise):
+        return "A height is an upper bound on the pass: a longer search can only lower it."
+    which = "" if all(pointwise) else " of a stage with a tolerance of 0"
+    return (
+        f"A height{which} is the highest loss at the points of the path, above which it may rise between them; a "
+        "longer search can lower it."
+    )

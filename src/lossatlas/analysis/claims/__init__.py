@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.analysis.claims.claim import ALPHA, Claim, holm, judge
-from lossatlas.analysis.claims.ensembles import curve_samples, drawn, ensemble_samples, path_samples
+from lossatlas.analysis.claims.ensembles import curve_samples, ensemble_samples, path_samples
 from lossatlas.analysis.claims.flatness import CURVATURES
 from lossatlas.analysis.claims.heights import MEASURES, PENALTY
 from lossatlas.analysis.claims.inputs import ClaimInputs, Measured, Score, Scored
@@ -26,7 +26,6 @@ __all__ = [
     "claims",
     "claims_table",
     "curve_samples",
-    "drawn",
     "ensemble_samples",
     "evaluate_claims",
     "holm",

@@ -10,10 +10,11 @@ import torch
 
 from lossatlas.analysis.claims.inputs import Measured
 from lossatlas.analysis.sample import Sample
+from lossatlas.analysis.scores import drawn
 from lossatlas.core.ensemble import Curves, Ensemble
 from lossatlas.core.path import Path
 
-__all__ = ["curve_samples", "drawn", "ensemble_samples", "path_samples"]
+__all__ = ["curve_samples", "ensemble_samples", "path_samples"]
 
 
 def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
@@ -59,12 +60,6 @@ def ensemble_samples(ensemble: Ensemble) -> dict[Measured, Sample]:
     if ensemble.curves is None or not kept:
         return found
     return found | curve_samples(ensemble.curves, ensemble.optimizer, rows=kept)
-
-
-def drawn(ensemble: Ensemble, weight_set: str, score: str) -> int | None:
-    """Of how many runs the scores of a set are the lowest; None where runs were not chosen by this score."""
-    chosen = (weight_set, score) == ("train", "train_loss") and len(ensemble.replicas) > len(ensemble)
-    return len(ensemble.replicas) if chosen else None
 
 
 def curve_samples(

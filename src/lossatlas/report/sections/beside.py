@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossatlas.analysis import PUBLISHED
+from lossatlas.analysis.side_by_side import CLOSE
 from lossatlas.report.blocks import Block, Definitions, Notice, Prose, Section
 from lossatlas.report.departures import departures
 from lossatlas.report.methods.phrases import count
@@ -41,10 +42,12 @@ def build(results: StudyResults) -> Section | None:
 def _counts(records: list[dict[str, object]]) -> str:
     """How many numbers differ, and which by the largest factor."""
     marked = [record for record in records if record["differs"] == "yes"]
-    open_ = sum(record["differs"] is None for record in records)
-    alike = len(records) - len(marked) - open_
+    near, alike, open_ = (sum(record["differs"] == word for record in records) for word in ("close", "no", None))
     text = f"Of {count(len(records), 'number')}, {_some(len(marked), 'differs', 'differ')} from the paper's beyond the "
-    text += f"spread and {_some(alike, 'does not', 'do not')}"
+    text += "spread"
+    if near:
+        text += f", {_some(near, 'differs', 'differ')} too but by less than a factor of {CLOSE},"
+    text += f" and {_some(alike, 'does not', 'do not')}"
     if open_:
         text += f"; of {spelled(open_)}, from a single run, the spread is not known"
     factors = [(max(r, 1 / r), record) for record in marked if isinstance(r := record["ratio"], float) and r > 0]

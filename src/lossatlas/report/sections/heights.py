@@ -12,7 +12,7 @@ from lossatlas.report.distributions import Sample, distribution_panel
 from lossatlas.report.figure import Figure, Panel
 from lossatlas.report.profiles import SET_NAMES, pair_name
 from lossatlas.report.records import by_network, means
-from lossatlas.report.sections.summary import compare
+from lossatlas.report.sections.summary import compare, margins
 from lossatlas.report.wording import listing, network_name, optimizer_name, slugs
 from lossatlas.study.results import Experiment, Pair, StudyResults
 
@@ -109,7 +109,8 @@ def _sentences(results: StudyResults, stage: str, sets: set[str]) -> list[str]:
     for weight_set, words in SET_NAMES.items():
         if weight_set in sets:
             found = means(table, "height_mean", weight_set=weight_set, stage=stage)
-            texts.append(compare(f"mean path height between minima of the {words} ({stage})", found))
+            sure = margins(table, "height", "minima", weight_set=weight_set, stage=stage)
+            texts.append(compare(f"mean path height between minima of the {words} ({stage})", found, sure))
     return [text for text in texts if text]
 
 

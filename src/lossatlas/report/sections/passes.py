@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
 from lossatlas.report.blocks import Block, Prose, Section
 from lossatlas.report.figure import Figure, Panel
-from lossatlas.report.profiles import SET_NAMES, comparison_panel, drawn_note, searched
+from lossatlas.report.methods.phrases import count
+from lossatlas.report.profiles import SET_NAMES, bound_on_passes, comparison_panel, drawn_note, searched
 from lossatlas.report.records import by_network
 from lossatlas.report.wording import listing, network_name, number, spelled
 from lossatlas.study.results import Experiment, Pair, StudyResults
@@ -55,41 +60,52 @@ def _pairs(results: StudyResults) -> list[Pair]:
     ]
 
 
-def _extent(pairs: list[Pair], networks: list[str]) -> str:
+def _extent(pairs: list[Pair], networks: list[str], configuration: Mapping[str, Any]) -> str:
     """What was searched, and how much of a search it was."""
     methods = listing(list(dict.fromkeys(pair.path.method for pair in pairs)))
     gradients = [pair.path.evaluations.get("gradients", 0) for pair in pairs]
     spent = f"{min(gradients):,.0f}" + (f" to {max(gradients):,.0f}" if max(gradients) > min(gradients) else "")
     converged = sum(pair.path.converged for pair in pairs)
+    stages = [configuration.get("paths", {}).get(name, {}) for name in dict.fromkeys(pair.stage for pair in pairs)]
     return (
         f"{spelled(len(pairs)).capitalize()} paths on {listing([network_name(name) for name in networks])}, found by "
         f"{methods} with {spent} full-batch gradients each; {spelled(converged)} of them met the search's tolerance. "
-        "A height is an upper bound on the pass: a longer search can only lower it."
+        f"{bound_on_passes(stages)}"
     )
 
 
-def _gain(pairs: list[Pair], results: StudyResults) -> str | None:
-    """How much lower the paths are than the straight lines between the same minima."""
-    lower = total = 0
-    ratios: list[float] = []
+def _beside_lines(results: StudyResults) -> list[tuple[float, float]]:
+    """Barriers of searched paths and of the straight lines between the same ends, aligned like them."""
+    found = []
     for experiment in results.experiments:
         for weight_set in SET_NAMES:
-            every = experiment.pairs.get(weight_set, ())
-            straight = {(p.first, p.second): p.path.barrier for p in every if p.plain}
-            for pair in (p for found in searched(experiment, weight_set).values() for p in found):
-                line = straight.get((pair.first, pair.second))
-                if line is None:
-                    continue
-                total += 1
-                lower += pair.path.barrier < line
-                if pair.path.barrier > 0 and line > 0:
-                    ratios.append(line / pair.path.barrier)
-    if not total:
+            straight = {
+                (p.first, p.second, p.aligned, p.landscape): p.path.barrier
+                for p in experiment.pairs.get(weight_set, ())
+                if p.path.method == "linear"
+            }
+            for pair in (p for own in searched(experiment, weight_set).values() for p in own):
+                line = straight.get((pair.first, pair.second, pair.aligned, pair.landscape))
+                if line is not None:
+                    found.append((pair.path.barrier, line))
+    return found
+
+
+def _gain(results: StudyResults) -> str | None:
+    """How much lower the paths are than the straight lines between the same ends."""
+    both = _beside_lines(results)
+    if not both:
         return None
-    text = f"{spelled(lower).capitalize()} of {spelled(total)} barriers are lower than those of the straight lines"
+    lower = sum(barrier < line for barrier, line in both)
+    text = f"Of {count(len(both), 'barrier')} beside a straight line between the same ends, "
+    text += f"{'all' if lower == len(both) else spelled(lower)} {'is' if lower == 1 else 'are'} lower"
+    none = sum(barrier <= 0 for barrier, _ in both)
+    if none:
+        text += f"; {spelled(none)} of the paths {'has' if none == 1 else 'have'} no barrier at all"
+    ratios = [line / barrier for barrier, line in both if barrier > 0 and line > 0]
     if ratios:
-        middle = sorted(ratios)[len(ratios) // 2]
-        text += f", by a factor of {number(middle)} in the median"
+        text += f"; of the other {spelled(len(ratios))}" if none else ";"
+        text += f" the line's is {number(statistics.median(ratios))} times as high in the median"
     return f"{text}."
 
 
@@ -99,7 +115,7 @@ def build(results: StudyResults) -> Section | None:
     if not pairs:
         return None
     networks = [name for name, experiments in by_network(results).items() if _stages(experiments)]
-    sentences = [_extent(pairs, networks), _gain(pairs, results)]
+    sentences = [_extent(pairs, networks, results.configuration), _gain(results)]
     blocks: list[Block] = [Prose(sentence) for sentence in sentences if sentence]
     table = results.tables.get("passes")
     if table is not None and table.rows:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+
+from scipy import stats
 
 from lossatlas.core.table import Table
 from lossatlas.report.blocks import Block, Notice, Prose, Section
@@ -10,7 +13,7 @@ from lossatlas.report.records import by_network, means
 from lossatlas.report.wording import duration, factor, listing, network_name, number, optimizer_name, spelled
 from lossatlas.study.results import StudyResults
 
-__all__ = ["build", "compare"]
+__all__ = ["build", "compare", "margins"]
 
 # Means that differ by less than this factor are called close: a few replicas cannot tell them apart by eye.
 _CLOSE = 1.2
@@ -61,12 +64,13 @@ def _done(results: StudyResults) -> str:
 def _outcome(tables: Mapping[str, Table]) -> list[str]:
     losses, barriers = tables.get("table1"), tables.get("barriers")
     sentences = [
-        compare("mean training loss", means(losses, "train_loss_mean")),
-        compare("mean early-stopped test loss", means(losses, "test_loss_mean")),
+        compare("mean training loss", means(losses, "train_loss_mean"), margins(losses, "train_loss", "runs")),
+        compare("mean early-stopped test loss", means(losses, "test_loss_mean"), margins(losses, "test_loss", "runs")),
         _accuracies(means(losses, "test_accuracy_mean")),
         compare(
             "mean barrier on straight lines between training-set minima",
             means(barriers, "barrier_mean", weight_set="train", method="linear"),
+            margins(barriers, "barrier", "minima", weight_set="train", method="linear"),
         ),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -86,12 +90,36 @@ def _budget(results: StudyResults) -> list[str]:
     ]
 
 
-def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
+def margins(table: Table | None, quantity: str, units: str, **wanted: str) -> dict[str, dict[str, float]]:
+    """Half the 95 % interval of each mean, t s.e. with one degree of freedom less than units; where both are known.
+
+    Args:
+        table: with a column of standard errors, ``{quantity}_error``.
+        quantity: of which.
+        units: column with the number of independent runs or minima.
+        wanted: as of :func:`~lossatlas.report.records.means`.
+    """
+    errors, counts = means(table, f"{quantity}_error", **wanted), means(table, units, **wanted)
+    return {
+        network: {
+            optimizer: error * float(stats.t.ppf(0.975, counts[network][optimizer] - 1))
+            for optimizer, error in row.items()
+            if counts.get(network, {}).get(optimizer, 0) > 1
+        }
+        for network, row in errors.items()
+    }
+
+
+def compare(
+    noun: str, values: Mapping[str, Mapping[str, float]], margin: Mapping[str, Mapping[str, float]] | None = None
+) -> str | None:
     """Say which optimizer has the lowest value on which networks, and by how much.
 
     Args:
         noun: what is compared, such as ``"mean training loss"``.
         values: ``{network: {optimizer: value}}``.
+        margin: half the interval of each, as far as it is known. A best that is not further from the next than both
+            margins together, √(m₁² + m₂²), wins nothing.
 
     Returns:
         A sentence, or None where there are no values.
@@ -105,6 +133,7 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
     factors: dict[str, list[float]] = {}
     close: list[str] = []
     alone: list[str] = []
+    unsure: list[str] = []
     many = any(len(row) > 2 for row in values.values())
     for network, row in values.items():
         ranked = sorted(row.items(), key=lambda item: item[1])
@@ -119,6 +148,11 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
             close.append(f"{network_name(network)} ({shown})")
             continue
         second, other = ranked[1]
+        known = (margin or {}).get(network, {})
+        if {best, second} <= set(known) and other - low <= math.hypot(known[best], known[second]):
+            shown = listing([f"{number(value)} by {optimizer_name(name)}" for name, value in ranked])
+            unsure.append(f"{network_name(network)} ({shown})")
+            continue
         wins.setdefault(best, []).append(
             f"{network_name(network)} ({number(low)} against {number(other)} by {optimizer_name(second)})"
         )
@@ -128,6 +162,9 @@ def compare(noun: str, values: Mapping[str, Mapping[str, float]]) -> str | None:
     if close:
         subject = "" if parts else f" in {noun}"
         parts.append(f"the optimizers are within a factor of {_CLOSE} of each other{subject} on {listing(close)}")
+    if unsure:
+        subject = "" if parts else f" in {noun}"
+        parts.append(f"so few runs do not decide the difference{subject} on {listing(unsure)}")
     if alone:
         parts.append(f"{noun}{' with one optimizer only' if parts else ''}: {listing(alone)}")
     text = "; ".join(parts)

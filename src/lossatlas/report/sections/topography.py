@@ -6,7 +6,7 @@ from lossatlas.report.blocks import Block, Prose, Section
 from lossatlas.report.curves import loss_unit
 from lossatlas.report.disconnectivity import disconnectivity_figure
 from lossatlas.report.figure import Figure
-from lossatlas.report.profiles import SET_NAMES
+from lossatlas.report.profiles import SET_NAMES, bound_on_passes
 from lossatlas.report.wording import listing, network_name, number, optimizer_name
 from lossatlas.study.results import Atlas, StudyResults
 
@@ -47,11 +47,13 @@ def build(results: StudyResults) -> Section | None:
     drawn = [atlas for atlas in results.atlases if atlas.pairs]
     if not drawn:
         return None
+    bound = bound_on_passes(results.configuration.get("atlas", {}).values())
     blocks: list[Block] = [
         Prose(
             "As the level of the loss rises, the regions below it grow and meet. Each line hangs at the loss of one "
-            "minimum; two branches join at the height of the lowest path known between them, which is an upper bound "
-            "on the pass. Minima that join just above their own losses lie in one valley."
+            "minimum; two branches join at the height of the lowest path known between them. "
+            f"{bound} Minima that join just above their own "
+            "losses lie in one valley."
         )
     ]
     for atlas in drawn:
