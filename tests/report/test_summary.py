@@ -115,8 +115,8 @@ def test_a_difference_within_the_errors_is_no_ranking() -> None:
     values = {"fcp": {"sgd": 2.1, "adam": 22.0}, "lstm": {"sgd": 1.0, "adam": 5.0}}
     margin = {"fcp": {"sgd": 0.2, "adam": 28.0}, "lstm": {"sgd": 0.1, "adam": 0.5}}
     assert compare("mean barrier", values, margin) == (
-        "SGD has the lower mean barrier on LSTM (1.0 against 5.0 by Adam), by a factor of 5.0; so few runs do not decide "
-        "the difference on FCP (2.1 by SGD and 22 by Adam)."
+        "SGD has the lower mean barrier on LSTM (1.0 against 5.0 by Adam), by a factor of 5.0; so few runs do not "
+        "decide the difference on FCP (2.1 by SGD and 22 by Adam)."
     )
     only = compare("mean barrier", {"fcp": values["fcp"]}, margin)
     assert only == "So few runs do not decide the difference in mean barrier on FCP (2.1 by SGD and 22 by Adam)."
