@@ -299,9 +299,61 @@ def test_what_curves_say():
     assert not noise.zigzag
     gone = facts(torch.where(t < 60, 1.0, math.nan), torch.where(t < 55, 1.0, 50.0))
     assert (gone.diverged_at, gone.lead, gone.spikes) == (60, 5, (55,))
-    back = facts(torch.where((t > 30) & (t < 40), 100.0, 1.0))
-    assert back.diverged_at is None
+    leap = (t > 30) & (t < 40)
+    assert facts(torch.where(leap, 100.0, torch.exp(-t / 90))).diverged_at is None
+    assert facts(torch.where(leap, 100.0, 1.0)).diverged_at == 31, "nothing was learned after the leap"
+    assert facts(torch.where(t == 40, 100.0, 1 - 0.5 * (t % 7 == 3))).diverged_at is None, "a mini-batch of its own"
     assert run_facts(RunCurves(steps[:5], *(torch.ones(5).double(),) * 3)) is None
+
+
+def curves(*losses):
+    loss = torch.tensor(losses, dtype=torch.float64)
+    return RunCurves(torch.arange(len(loss)), loss, torch.ones_like(loss), torch.full_like(loss, 50.0))
+
+
+def test_a_leap_that_nothing_comes_of_is_a_divergence():
+    """Steps so long that the network saturates: the loss stops growing, far above where it began."""
+    found = run_facts(curves(2.31, 2.49, 365, 1.8e5, 6e11, 2.4e5, 23.6, 24.4, 23.6, 21.7))
+    assert found.diverged_at == 2
+    assert not found.lower
+    risen = run_facts(curves(*torch.linspace(1, 5, 20).tolist()))
+    assert risen.diverged_at is None
+    assert not risen.lower
+    assert run_facts(curves(*torch.linspace(5, 1, 20).tolist())).lower
+
+
+def test_a_run_that_is_gone_at_once_is_not_too_short_to_say_so():
+    found = run_facts(curves(2.31, *[math.nan] * 24))
+    assert (found.points, found.first, found.diverged_at) == (1, 2.31, 1)
+    assert run_facts(curves(1.0, 2.0, math.inf)).diverged_at == 2
+    assert run_facts(curves(1.0, 2.0, 3.0)) is None
+    assert run_facts(curves(*[math.nan] * 12)) is None
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(1e30, 3), (1e30, 12), (50.0, 10), (50.0, 25)])
+def test_the_first_steps_of_a_network_that_they_break(rate, steps):
+    g = generator("broken at once")
+    x = 4 * torch.rand(100, 16, generator=g, dtype=torch.float64)
+    data = (x, torch.randint(0, 10, (100,), generator=g))
+    run = scenarios.train(scenarios.mlp(16, 24, 24, 10, activation=nn.ReLU), data, data, scenarios.sgd(rate), steps)
+    leapt = ~(run.history.curves.losses <= 10 * run.history.curves.losses[0])
+    assert bool(leapt.any())
+    found = diagnose(run.landscape, None, run.history)
+    assert found.kinds[0] == "learning rate too large"
+    assert f"The run diverged at step {int(leapt.nonzero()[0])}." in found.findings[0].sentence
+    assert not any("edge of stability" in note or "too few" in note for note in found.notes)
+
+
+def test_a_divergence_that_the_learning_rate_does_not_explain_is_no_health():
+    """A root of what has become negative: steps are short, and yet the loss is lost."""
+    root = from_function(lambda p: (1 + p).sqrt().sum() + (p**2).sum(), dim=2)
+    rows = torch.linspace(1.0, -0.9, 12, dtype=torch.float64)[:, None].expand(12, 2)
+    losses = torch.cat([root.value(rows[:-1]), torch.tensor([math.nan]).double()])
+    for rate in (None, 0.01):
+        found = diagnose(root, None, Trajectory.of(rows, losses=losses, learning_rate=rate))
+        assert found.kinds[0] == "exploding gradients"
+        assert "diverged at step 11" in found.findings[0].sentence
+        assert "logarithms, roots" in found.findings[0].advice[0]
 
 
 # ------------------------------------------------------------------ records and refusals

@@ -30,7 +30,7 @@ _WORSE, _STEEP = 10.0, 10.0
 
 
 def exploding(case: Case) -> Finding | None:
-    """Gradient norms that spike before the loss diverges; or a loss far above the baseline and very steep."""
+    """Spikes of the gradient before the loss diverges, or no reason to be seen; or a loss far too high and steep."""
     facts, point = case.facts, case.point
     advice = (
         "Clip the gradient by its norm, at a few times the median norm of a healthy stretch of the run.",
@@ -50,6 +50,8 @@ def exploding(case: Case) -> Finding | None:
             Evidence("first loss", facts.first),
         ]
         return Finding("exploding gradients", sentence, tuple(numbers), advice, curves_picture(case, "exploding"))
+    if facts is not None and facts.diverged and learning_rate(case) is None:
+        return _unexplained(case, facts, advice)
     if point.level > _WORSE and point.elasticity > _STEEP:
         sentence = (
             f"The loss is {point.level:.3g} times that of a network with all weights zero, and changes by "
@@ -62,6 +64,20 @@ def exploding(case: Case) -> Finding | None:
         ]
         return Finding("exploding gradients", sentence, tuple(numbers), advice[1:], layers_picture(case))
     return None
+
+
+def _unexplained(case: Case, facts: RunFacts, advice: tuple[str, ...]) -> Finding:
+    """A divergence without a spike before it and without a learning rate known to be too large: still no health."""
+    rate = "an unknown learning rate" if case.learning_rate is None else "a learning rate that curvature allows"
+    sentence = f"The loss diverged at step {facts.diverged_at}, at {rate} and without a spike of the gradient on record before."
+    numbers = (
+        Evidence("diverged at", float(facts.diverged_at or 0), "step"),
+        Evidence("first loss", facts.first),
+        Evidence("largest eigenvalue", case.point.top, note="before the divergence"),
+    )
+    first = "Look for NaN or infinity in the data, and for logarithms, roots and divisions in the loss."
+    pictures = curves_picture(case, "exploding")
+    return Finding("exploding gradients", sentence, numbers, (first, *advice), pictures)
 
 
 def _steady_growth(case: Case) -> bool:
@@ -103,7 +119,10 @@ def learning_rate(case: Case) -> Finding | None:
             return None
         evidence.insert(0, Evidence("learning rate", rate, limit=largest))
         evidence.insert(1, Evidence("η λ over its limit", ratio, limit=1.0))
-        what = "" if facts is None else " The loss swings and does not fall." if swings else " The run diverged."
+        what = ""
+        if facts is not None:
+            diverged = f" The run diverged at step {facts.diverged_at}."
+            what = " The loss swings and does not fall." if swings else diverged
         sentence = (
             f"The learning rate {rate:.3g} is {ratio:.3g} times the largest stable one, {largest:.3g} = "
             f"{case.stability:.3g}/λ_max.{what}"

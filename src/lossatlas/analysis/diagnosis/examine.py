@@ -87,7 +87,12 @@ def diagnose(
     if history is None:
         notes.append("Without the run nothing is known of oscillation, divergence or spikes of the gradient.")
     elif facts is None:
-        notes.append(f"The run has {len(history.curves)} losses on record, too few to say anything of it.")
+        count, finite = len(history.curves), bool(history.curves.losses.isfinite().any())
+        notes.append(
+            f"The run has {count} losses on record, too few to say anything of it."
+            if finite or not count
+            else f"None of the {count} losses on record is finite: nothing can be said of the run."
+        )
     held = _held(exact, test, point)
     if held is None:
         notes.append("Without test data nothing is known of overfitting.")
@@ -178,8 +183,7 @@ def _edge_of_stability(case: Case) -> list[str]:
     if case.learning_rate is None or not case.point.top > 0:
         return []
     ratio = case.learning_rate * case.point.top / case.stability
-    falls = case.facts is not None and not case.facts.diverged and not case.facts.restless
-    if falls and ratio > 0.9:
+    if case.facts is not None and case.facts.lower and ratio > 0.9:
         return [
             f"η λ_max is {ratio:.2f} of its limit while the loss falls: training at the edge of stability, which is "
             "common with full batches and no fault."

@@ -15,8 +15,8 @@ __all__ = ["RunFacts", "run_facts"]
 Array = NDArray[np.float64]
 
 _FEWEST = 10
-# A loss this many times the first one, for good, has diverged.
-_DIVERGED = 10.0
+# A loss this many times the first one has diverged, unless it comes back below this part of the first.
+_DIVERGED, _RECOVERED = 10.0, 0.8
 # A gradient norm this many times the median of those before it, and so many times its neighbour, is a spike.
 _SPIKE, _JUMP, _WINDOW, _BEFORE = 5.0, 1.5, 20, 3
 # Spikes so many steps apart belong together.
@@ -37,7 +37,8 @@ class RunFacts:
         amplitude: half the spread (5 to 95 %) of the last third over its median.
         turns: part of the steps in the last third at which the loss turns.
         trend: median of the last third over that of the middle third; below 1 it falls.
-        diverged_at: step from which on the loss is not finite or above 10 times the first; None: it is not.
+        diverged_at: step from which on the loss is not finite or above 10 times the first; or at which it first was, in
+            a run whose last third never falls below where it began; None: neither.
         spikes: steps of gradient norms above 5 times the median of the 20 before.
         lead: steps from the first spike of the last cluster to the divergence; None without either.
         spike_size: the highest norm of that cluster over the median before it.
@@ -58,7 +59,7 @@ class RunFacts:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss left for good."""
+        """Whether the loss left for good, or came back to nothing better than it had."""
         return self.diverged_at is not None
 
     @property
@@ -96,11 +97,16 @@ class RunFacts:
     @property
     def high(self) -> bool:
         """Whether the loss is still near where it began."""
-        return self.last >= 0.8 * self.first
+        return self.last >= _RECOVERED * self.first
+
+    @property
+    def lower(self) -> bool:
+        """Whether the loss has ended up below where it began."""
+        return not self.diverged and not self.restless and self.last < self.first
 
 
 def run_facts(curves: RunCurves) -> RunFacts | None:
-    """Read the curves of a run; None where fewer than 10 points are on record.
+    """Read the curves of a run; None where no loss is finite, or fewer than 10 are on record and none diverged.
 
     Args:
         curves: what was recorded.
@@ -115,10 +121,13 @@ def run_facts(curves: RunCurves) -> RunFacts | None:
     """
     losses, norms, steps = curves.losses.numpy(), curves.gradient_norms.numpy(), curves.steps.numpy()
     finite = np.isfinite(losses)
-    if len(losses) < _FEWEST or int(finite.sum()) < _BEFORE:
+    if not finite.any():
         return None
     first = float(losses[finite][0])
     diverged = _divergence(losses, first)
+    # A run that diverged tells so however short it is; of another too little is known.
+    if diverged is None and (len(losses) < _FEWEST or int(finite.sum()) < _BEFORE):
+        return None
     before = losses[: len(losses) if diverged is None else diverged]
     settled = before[np.isfinite(before)] if len(before) > 2 else losses[finite]
     third = max(1, len(settled) // 3)
@@ -131,16 +140,26 @@ def run_facts(curves: RunCurves) -> RunFacts | None:
         int(finite.sum()), first, last, float(high - low) / 2 / abs(last) if last else math.inf, _turns(tail),
         last / centre if centre > 0 else math.nan, None if diverged is None else int(steps[diverged]),
         tuple(int(steps[i]) for i in spikes), lead, size,
-        _growth(norms, diverged),
+        _growth(norms[: _peak(losses, diverged) + 1], diverged),
     )  # fmt: skip
 
 
 def _divergence(losses: Array, first: float) -> int | None:
     gone = ~(losses <= _DIVERGED * max(abs(first), 1e-300))
-    if not gone[-1]:
-        return None
-    back = np.flatnonzero(~gone)
-    return int(back[-1]) + 1 if len(back) else 0
+    if gone[-1]:
+        back = np.flatnonzero(~gone)
+        return int(back[-1]) + 1 if len(back) else 0
+    # Losses of mini-batches leap too, and come down again. A run that leaped and is nowhere below its beginning at the
+    # end was broken by the leap: long steps saturate a network, and there the loss no longer grows.
+    end = losses[-max(1, len(losses) // 3) :]
+    return int(gone.argmax()) if gone.any() and bool((end >= _RECOVERED * first).all()) else None
+
+
+def _peak(losses: Array, diverged: int | None) -> int:
+    """Where a loss that diverged stops growing; the end where it is never finite again."""
+    after = losses[diverged or 0 :]
+    top = np.where(np.isnan(after), np.inf, after)
+    return (diverged or 0) + (int(top.argmax()) if np.isfinite(losses[-1]) else len(after) - 1)
 
 
 def _turns(values: Array) -> float:
