@@ -9,17 +9,21 @@ from curved_networks import MatrixOperator, dense_hessian, perceptron, points, s
 from lossatlas import landscape as landscapes
 from lossatlas.core.errors import InputError
 from lossatlas.core.params import ParamSpec
+from lossatlas.core.randomness import generator
 from lossatlas.curvature import (
+    AssembledOperator,
     BlockOperator,
     FisherOperator,
     HessianOperator,
     batch_spread,
     block_operators,
     blockwise,
+    classify,
     conditioning,
     eigenvalues,
     parameter_groups,
     spectral_density,
+    trace,
 )
 from lossatlas.curvature.operator import SomeRows
 
@@ -95,6 +99,38 @@ def test_bad_blocks_are_refused():
         SomeRows(hessian, torch.tensor([1]))
 
 
+# ------------------------------------------------------------------ matrices that are known
+def test_a_matrix_that_is_known_is_what_every_estimate_sees(small):
+    """More than one point, all estimates against the dense Hessians, and no product beyond those of the matrices."""
+    landscape, _, _, x, truth = small
+    hessian = HessianOperator(landscape, x)
+    known = AssembledOperator(hessian)
+    assert hessian.products.tolist() == known.products.tolist() == [landscape.dim] * 2
+    v = torch.randn(3, 2, landscape.dim, dtype=torch.float64, generator=generator("known"))
+    assert torch.allclose(known @ v, torch.einsum("bij,mbj->mbi", truth, v), atol=1e-10)
+    values = torch.linalg.eigvalsh(truth)
+    found = eigenvalues(known, k=3, which="both")
+    assert torch.allclose(found.values, values[:, [-1, -2, -3, 2, 1, 0]], atol=1e-10)
+    assert found.method == "reverse over reverse; dense"
+    assert torch.allclose(trace(known).value, values.sum(1), atol=1e-10)
+    exact = conditioning(known, dense=1)
+    assert bool(exact.exact.all())
+    assert exact.null.tolist() == (values.abs() <= 1e-6 * values.abs().amax(1, keepdim=True)).sum(1).tolist()
+    kind = classify(landscape, x, hessian=known)
+    assert kind.index.tolist() == (values < -1e-6 * values.abs().amax(1, keepdim=True)).sum(1).tolist()
+    layers = blockwise(known)
+    for place, coordinates in enumerate(parameter_groups(landscape.spec).values()):
+        block = truth[:, coordinates[:, None], coordinates]
+        assert torch.allclose(layers.top[:, place], torch.linalg.eigvalsh(block)[:, -1], atol=1e-10)
+        assert torch.allclose(layers.trace[:, place], block.diagonal(dim1=1, dim2=2).sum(1), atol=1e-10)
+    assert bool(known.check().agrees.all())
+    assert int(hessian.products.max()) == landscape.dim, "nothing was multiplied again"
+    with pytest.raises(InputError, match="pass those of inner"):
+        AssembledOperator(hessian, truth[0])
+    with pytest.raises(InputError, match="at others"):
+        classify(landscape, 2 * x, hessian=known)
+
+
 # ------------------------------------------------------------------ condition number and null space
 @pytest.mark.parametrize("null", [0, 3, 40])
 def test_small_matrices_are_exact(null):
@@ -141,12 +177,27 @@ def test_large_matrices_give_bounds_that_hold(seed):
     assert float(coarse.condition) <= float(found.condition)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_null_space_that_hides_among_small_eigenvalues_is_not_estimated(seed):
+    """As in a network: the eigenvalues fall to nothing without a gap, and a node near zero stands for all of them."""
+    values = torch.cat([torch.zeros(200), torch.logspace(-5.8, 0, 200), -torch.logspace(-5.8, -1, 60)]).double()
+    matrix = MatrixOperator(symmetric(values, seed)[None])
+    found = conditioning(matrix, dense=100, probes=5, steps=40, seed=seed)
+    assert not bool(found.exact)
+    assert bool(found.null.isnan())
+    assert float(found.null_low) <= 200 <= float(found.null_high) <= 460
+    gap = torch.cat([torch.zeros(200), torch.linspace(1, 2, 200), torch.linspace(-2, -1, 60)]).double()
+    seen = conditioning(MatrixOperator(symmetric(gap, seed)[None]), dense=100, probes=5, steps=60, seed=seed)
+    assert not bool(seen.exact)
+    assert float(seen.null) == pytest.approx(200, abs=35)
+
+
 def test_a_density_that_is_known_is_used():
     values = torch.cat([torch.zeros(100), torch.linspace(-1, 3, 200)]).double()
     operator = MatrixOperator(symmetric(values)[None])
     density = spectral_density(operator, probes=5, steps=20)
     with_it = conditioning(operator, dense=100, density=density)
-    assert torch.equal(with_it.null, conditioning(operator, dense=100, probes=5, steps=20).null)
+    assert torch.equal(with_it.null_high, conditioning(operator, dense=100, probes=5, steps=20).null_high)
     assert int(with_it.products) < 100
     with pytest.raises(InputError, match="density of the same"):
         conditioning(MatrixOperator(symmetric(values[:250])[None]), dense=100, density=density)

@@ -51,6 +51,20 @@ def test_verdicts_say_what_the_points_are(toy: Spectra, networks: Spectra) -> No
     assert any("2 more points are in the table" in sentence for sentence in verdicts(many))
 
 
+def test_flat_directions_that_cannot_be_told_are_not_counted(networks: Spectra) -> None:
+    point = networks.spectra["a"]
+    bounds = {"null_low": torch.tensor(0.0), "null_high": torch.tensor(2272.0), "exact": torch.tensor(False)}
+
+    def told(null: float) -> str:
+        rough = dataclasses.replace(point.conditioning, null=torch.tensor(null).double(), **bounds)
+        spectra = {"a": dataclasses.replace(point, conditioning=rough)}
+        return verdicts(dataclasses.replace(networks, spectra=spectra))[0]
+
+    assert "Between 0 and 2272 directions are flat: flat ones cannot be told from" in told(float("nan"))
+    assert "about" not in told(float("nan"))
+    assert "about 1043 directions are flat (between 0 and 2272)" in told(1043.0)
+
+
 def test_cautions_name_what_did_not_settle(networks: Spectra) -> None:
     point = networks.spectra["a"]
     calm = dataclasses.replace(point.trace, converged=torch.tensor(True))

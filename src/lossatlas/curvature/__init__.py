@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossatlas.curvature.assembled import AssembledOperator, worth_assembling
 from lossatlas.curvature.at_points import HessianCheck, PointOperator
 from lossatlas.curvature.batches import BatchSpread, batch_spread
 from lossatlas.curvature.blocks import BlockOperator, Blockwise, block_operators, blockwise, parameter_groups
@@ -28,6 +29,7 @@ from lossatlas.curvature.trace import TraceEstimate, trace
 from lossatlas.curvature.worst_loss import EpsilonSharpness, epsilon_sharpness
 
 __all__ = [
+    "AssembledOperator",
     "BatchSpread",
     "BlockOperator",
     "Blockwise",
@@ -79,4 +81,5 @@ __all__ = [
     "spectral_density",
     "trace",
     "weight_scale",
+    "worth_assembling",
 ]

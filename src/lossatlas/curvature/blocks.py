@@ -55,6 +55,7 @@ class BlockOperator(CurvatureOperator):
         super().__init__(len(coordinates), inner.batch, inner.dtype, inner.device)
         self.inner = inner
         self.coordinates = coordinates.to(inner.device)
+        self.known = inner.known
 
     @property
     def method(self) -> str:
@@ -65,6 +66,12 @@ class BlockOperator(CurvatureOperator):
     def data(self) -> str:
         """What the loss is averaged over."""
         return self.inner.data
+
+    def dense(self) -> Tensor:
+        """The matrices, ``-> (*b, m, m)`` in float64; cut out of those that are known."""
+        if not self.known:
+            return super().dense()
+        return self.inner.dense()[..., self.coordinates[:, None], self.coordinates]
 
     def _multiply(self, v: Tensor, where: Tensor) -> Tensor:
         whole = v.new_zeros(len(v), self.inner.dim)

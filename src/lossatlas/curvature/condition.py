@@ -31,7 +31,8 @@ class Conditioning:
     Args:
         largest: ``(*b,)``, the largest |λ|.
         smallest: ``(*b,)``, the smallest |λ|; where not ``exact`` an upper bound of it.
-        null: ``(*b,)``, how many |λ| are at most ``zero`` times the largest; an estimate where not ``exact``.
+        null: ``(*b,)``, how many |λ| are at most ``zero`` times the largest; where not ``exact`` an estimate, or NaN
+            where the density cannot tell them from other small ones.
         null_low: ``(*b,)``, lower end of its interval.
         null_high: ``(*b,)``, upper end.
         nonzero: ``(*b,)``, the largest |λ| over the smallest that does not count as zero; NaN where not ``exact``.
@@ -77,11 +78,14 @@ def conditioning(
 ) -> Conditioning:
     """Condition number κ = |λ|_max / |λ|_min and dimension of the null space, the |λ| ≤ ``zero`` |λ|_max.
 
-    With up to ``dense`` coordinates the matrix is made and both are exact. Beyond, the inside of a spectrum cannot be
-    seen by products alone. What is certain: where the smallest eigenvalue is positive and has settled, κ is exact. Else
-    every vector y of a Krylov space gives |λ|_min ≤ |A y| / |y|, so κ is a lower bound. The null space is estimated
-    from the spectral density: its interval holds both the spread of the probes and, by the inequalities of Chebyshev,
-    Markov and Stieltjes, what the nodes of a quadrature leave open.
+    With up to ``dense`` coordinates, or of a matrix that is known, both are exact. Beyond, the inside of a spectrum
+    cannot be seen by products alone. What is certain: where the smallest eigenvalue is positive and has settled, κ is
+    exact. Else every vector y of a Krylov space gives |λ|_min ≤ |A y| / |y|, so κ is a lower bound.
+
+    The null space is seen through the spectral density. Its interval holds both the spread of the probes and, by the
+    inequalities of Chebyshev, Markov and Stieltjes, what the nodes of a quadrature leave open. Its dimension is
+    estimated where every probe has found a y with |A y| ≤ ``zero`` |λ|_max |y|, whose node carries the null space
+    alone. Elsewhere a node near zero stands for null and small eigenvalues together, and there is no estimate.
 
     Args:
         landscape: any; products are in float64, whatever its type. Or an operator.
@@ -115,7 +119,7 @@ def conditioning(
     if not 0 <= zero < 1 or dense < 1:
         raise InputError(f"expected zero in [0, 1) and dense of at least 1, got {zero} and {dense}")
     before = operator.products
-    if operator.dim <= dense:
+    if operator.known or operator.dim <= dense:
         parts, how = _exactly(operator, zero), "dense"
     else:
         ends = eigenvalues(operator, k=1, which="both", max_products=max_products, seed=seed)
@@ -172,9 +176,14 @@ def _estimated(
         return (weights * mask).sum(-1).T
 
     dim = float(density.dim)
+    # A node inside that is no eigenvalue yet is an average over small eigenvalues, and where none is inside the null
+    # space hides in such an average. Only a vector that A takes to nothing has told the two apart.
+    resolved = inside & ((nodes**2 + residuals**2).sqrt() <= threshold)
+    seen = resolved.any(-1).all(-1)
     middle = mean_over(part(inside), confidence)
     low, high = mean_over(part(inner), confidence).low * dim, mean_over(part(outer), confidence).high * dim
-    null, low, high = middle.value * dim, low.clamp(0, dim), high.clamp(0, dim)
+    null = torch.where(seen, middle.value * dim, torch.nan)
+    low, high = low.clamp(0, dim), high.clamp(0, dim)
     certain = definite & (smallest > zero * largest)
     none = torch.zeros_like(null)
     nonzero = torch.where(certain, largest / smallest, torch.nan)

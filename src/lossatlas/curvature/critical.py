@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.linalg import row_norm
+from lossatlas.curvature.at_points import PointOperator
 from lossatlas.curvature.condition import DENSE, ZERO
 from lossatlas.curvature.eigenpairs import eigenvalues
 from lossatlas.curvature.hessian import HessianOperator
@@ -76,6 +77,7 @@ def classify(
     flat: float = 1e-9,
     max_products: int = 1000,
     seed: int = 0,
+    hessian: PointOperator | None = None,
 ) -> Classification:
     """Tell minima, saddles, maxima and plateaus apart, with the tolerances stated.
 
@@ -84,8 +86,9 @@ def classify(
     none is above it; else a *saddle*, and its *index* is the number below. A minimum may have directions without
     curvature: to second order nothing more can be said of them.
 
-    With at most 2000 coordinates every eigenvalue is computed. Beyond, Lanczos finds the ends and the negative ones as
-    far as 64; ``complete`` says whether that was all. Of an eigenvalue repeated exactly it is sure to see one.
+    With at most 2000 coordinates, or a Hessian that is assembled, every eigenvalue is computed. Beyond, Lanczos finds
+    the ends and the negative ones as far as 64; ``complete`` says whether that was all. Of an eigenvalue repeated
+    exactly it is sure to see one.
 
     Args:
         landscape: any; in float64 whatever its type.
@@ -95,12 +98,14 @@ def classify(
         flat: tolerance of the largest |λ|, in units of the loss per weights squared.
         max_products: for each point and search.
         seed: names the starting vectors.
+        hessian: one at the same points that is known, such as an :class:`lossatlas.curvature.AssembledOperator`; None:
+            made here.
 
     Returns:
         A word for each point, and the numbers behind it.
 
     Raises:
-        InputError: points of another landscape, or tolerances that cannot be.
+        InputError: points of another landscape, tolerances that cannot be, or a Hessian at other points.
 
     Example:
         >>> from lossatlas import landscape
@@ -117,11 +122,14 @@ def classify(
         raise InputError(
             f"expected tolerances of at least 0 and zero below 1, got gradient {gradient}, zero {zero} and flat {flat}"
         )
-    hessian = HessianOperator(landscape, w)
+    made = HessianOperator(landscape, w)
+    if hessian is not None and not torch.equal(hessian.x.double(), made.x.double()):
+        raise InputError("expected the Hessian at the same points, got one at others: leave it out")
+    hessian = made if hessian is None else hessian
     exact = landscape.to(dtype=torch.float64)
     value, slope = exact.value_and_grad(hessian.x)
     norm = row_norm(slope).reshape(-1).cpu()
-    if hessian.dim <= DENSE:
+    if hessian.known or hessian.dim <= DENSE:
         ends, index, complete, null = _all(hessian, zero)
         how = "dense"
     else:

@@ -61,7 +61,8 @@ def eigenvalues(
 
     Thick-restart Lanczos with full reorthogonalisation in float64. All minima advance by the same calls for products,
     and each stops when its own eigenvalues have settled; results do not depend on which minima are searched together.
-    Where d is at most 64, or a basis would span everything, the matrix is made by d products and diagonalised.
+    Where d is at most 64, or a basis would span everything, the matrix is made by d products and diagonalised; so is
+    that of an :class:`lossatlas.curvature.AssembledOperator`, which is known.
 
     Of an eigenvalue that is repeated exactly, only as many copies as ``block`` are sure to be found.
 

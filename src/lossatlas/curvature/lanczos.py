@@ -70,16 +70,17 @@ class ExtremeSearch:
 
     def run(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Values ``(n, k)``, vectors ``(n, k, d)``, residuals ``(n, k)`` and flags ``(n, k)``."""
-        return self._dense() if self._small else self._lanczos()
+        return self._dense() if self.whole else self._lanczos()
 
     @property
     def method(self) -> str:
         """The algorithm by name."""
-        return "dense" if self._small else "thick-restart Lanczos"
+        return "dense" if self.whole else "thick-restart Lanczos"
 
     @property
-    def _small(self) -> bool:
-        return self.operator.dim <= max(_DENSE, self.size)
+    def whole(self) -> bool:
+        """Whether the whole matrix is diagonalised: it is known, or takes hardly more products than a basis."""
+        return self.operator.known or self.operator.dim <= max(_DENSE, self.size)
 
     @property
     def count(self) -> int:

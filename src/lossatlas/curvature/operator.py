@@ -26,6 +26,9 @@ class CurvatureOperator(ABC):
         device: where vectors must be.
     """
 
+    known: bool = False
+    """Whether the matrices are written down, so that all of the spectrum is at hand."""
+
     def __init__(self, dim: int, batch: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
         self.dim, self.batch, self.dtype, self.device = dim, batch, dtype, device
         self._count = torch.zeros(self.rows, dtype=torch.int64)

@@ -83,7 +83,8 @@ def trace(
         seed: names the random vectors.
 
     Returns:
-        The traces. Exact, from d products, where that is no more than the sketch and the first probes would cost.
+        The traces. Exact where the matrix is known, and from d products where these are no more than the sketch and the
+        first probes would cost.
 
     Raises:
         InputError: arguments that cannot be.
@@ -103,7 +104,7 @@ def trace(
         raise InputError(f"expected a sketch of at least 0 and a tolerance above 0, got {sketch} and {tolerance}")
     before = operator.products
     fixed = (deflate.vectors.shape[-2] if deflate is not None else 2 * sketch) + _PILOT
-    if operator.dim <= max(fixed, 64):
+    if operator.known or operator.dim <= max(fixed, 64):
         value = operator.dense().diagonal(dim1=-2, dim2=-1).sum(-1)
         zero = torch.zeros_like(value)
         samples, how = torch.zeros(operator.batch, dtype=torch.int64), "dense"

@@ -69,7 +69,7 @@ def exploding(case: Case) -> Finding | None:
 def _unexplained(case: Case, facts: RunFacts, advice: tuple[str, ...]) -> Finding:
     """A divergence without a spike before it and without a learning rate known to be too large: still no health."""
     rate = "an unknown learning rate" if case.learning_rate is None else "a learning rate that curvature allows"
-    sentence = f"The loss diverged at step {facts.diverged_at}, at {rate} and without a spike of the gradient on record before."
+    sentence = f"The loss diverged at step {facts.diverged_at}, at {rate}, with no spike of the gradient before."
     numbers = (
         Evidence("diverged at", float(facts.diverged_at or 0), "step"),
         Evidence("first loss", facts.first),

@@ -85,16 +85,21 @@ def _index(point: PointSpectrum) -> str:
 
 def _condition(point: PointSpectrum) -> str:
     found = point.conditioning
-    null = number(float(found.null), 3)
     if bool(found.exact):
         flat = "no direction is flat" if float(found.null) == 0 else f"{int(found.null)} directions are flat"
         return f"Its condition number without flat directions is {number(float(found.nonzero), 3)}; {flat}."
     condition = float(found.condition)
     least = f"at least {number(condition, 3)}" if math.isfinite(condition) else "without bound"
-    return (
-        f"Its condition number is {least}; about {null} directions are flat (between "
-        f"{number(float(found.null_low), 3)} and {number(float(found.null_high), 3)})."
-    )
+    if not math.isfinite(float(found.null_high)):
+        return "Its condition number is not known."
+    low, high = number(float(found.null_low), 3), number(float(found.null_high), 3)
+    if not math.isfinite(float(found.null)):
+        return (
+            f"Its condition number is {least}. Between {low} and {high} directions are flat: flat ones cannot be told "
+            "from those of small curvature here."
+        )
+    about = number(float(found.null), 3)
+    return f"Its condition number is {least}; about {about} directions are flat (between {low} and {high})."
 
 
 def cautions(found: Spectra) -> tuple[str, ...]:
