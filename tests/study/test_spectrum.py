@@ -42,7 +42,8 @@ def test_the_numbers_are_those_of_the_hessian(network, found: Spectra):
         assert label == "abc"[row]
         truth = torch.linalg.eigvalsh(dense_hessian(net, landscape, data, x[row]))
         assert torch.allclose(point.eigenpairs.values, truth[[-1, -2, 1, 0]], rtol=1e-6)
-        assert float(point.trace.low) <= float(truth.sum()) <= float(point.trace.high)
+        assert float(point.trace.value) == pytest.approx(float(truth.sum()), rel=1e-9)
+        assert float(point.trace.error) == 0, "all of the matrix is at hand"
         below = int((truth < -1e-6 * truth.abs().max()).sum())
         assert int(point.classification.index) == below
         assert bool(point.conditioning.exact)
@@ -100,6 +101,77 @@ def test_an_interrupt_keeps_the_points_that_are_done(network, tmp_path):
     assert [label for label, _ in partial.done] == ["a"]
     whole = spectrum(landscape, x, ["a", "b"], options=QUICK, folder=tmp_path / "o")
     assert torch.equal(whole.spectra["a"].eigenpairs.values, partial.spectra["a"].eigenpairs.values)
+
+
+def test_a_killed_run_goes_on_after_its_last_stage(network, tmp_path, monkeypatch):
+    """Every stage is told as it begins, kept until the point is done, and not made twice."""
+    landscape, _, _ = network
+    x, told = points(landscape, 1, scale=0.5), []
+
+    def stop(done, total, text):
+        told.append(text)
+        if text == "a: trace":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spectrum(landscape, x, ["a"], options=QUICK, folder=tmp_path / "o", progress=stop)
+    stages = [
+        "whole Hessian, columns 1 to 88 of 88", "eigenvalues", "density", "layers", "mini-batches",
+        "Gauss-Newton matrix", "empirical Fisher matrix", "trace", "condition number", "kind of point",
+    ]  # fmt: skip
+    assert told == ["a", *(f"a: {stage}" for stage in stages[:8])]
+    again = []
+    with monkeypatch.context() as patch:
+        for name in ("eigenvalues", "spectral_density", "blockwise", "batch_spread"):
+            patch.setattr(curvature, name, None)
+        found = spectrum(
+            landscape, x, ["a"], options=QUICK, folder=tmp_path / "o", progress=lambda *each: again.append(each[2])
+        )
+    assert again == ["a", *(f"a: {stage}" for stage in stages[7:])]
+    whole = spectrum(landscape, x, ["a"], options=QUICK).spectra["a"]
+    one = found.spectra["a"]
+    assert torch.equal(one.eigenpairs.values, whole.eigenpairs.values)
+    assert torch.equal(one.trace.value, whole.trace.value)
+    assert (one.blocks.names, one.classification.method) == (whole.blocks.names, whole.classification.method)
+    assert not [*(tmp_path / "o" / "work").iterdir()], "stages are kept no longer than they are needed"
+
+
+def test_the_whole_hessian_is_made_once(network, monkeypatch):
+    """Eigenvalues, density, layers, trace, condition number and kind take no product beyond those of the matrix."""
+    landscape, _, _ = network
+    products, multiply = [], curvature.HessianOperator._multiply
+
+    def counted(self, v, where):
+        products.append(0 if self.data.startswith("mini-batch") else len(v))
+        return multiply(self, v, where)
+
+    monkeypatch.setattr(curvature.HessianOperator, "_multiply", counted)
+    found = spectrum(landscape, points(landscape, 1, scale=0.5), ["a"], options=QUICK)
+    assert sum(products) == landscape.dim + 3, "and three beside finite differences"
+    assert int(found.spectra["a"].eigenpairs.products) == landscape.dim
+
+
+def test_a_network_of_any_size_of_which_all_eigenvalues_are_asked(network, monkeypatch):
+    """The matrix that they take answers the rest: index, null space and condition number are exact."""
+    landscape, net, data = network
+    monkeypatch.setattr("lossatlas.curvature.assembled.DENSE", 10)
+    monkeypatch.setattr("lossatlas.curvature.critical.DENSE", 10)
+    monkeypatch.setattr(
+        curvature.conditioning, "__kwdefaults__", {**curvature.conditioning.__kwdefaults__, "dense": 10}
+    )
+    x = points(landscape, 1, scale=0.5)
+    few = spectrum(landscape, x, ["a"], options=QUICK).spectra["a"]
+    assert not bool(few.conditioning.exact)
+    point = spectrum(landscape, x, ["a"], options=QUICK | {"count": 5000}).spectra["a"]
+    truth = torch.linalg.eigvalsh(dense_hessian(net, landscape, data, x[0]))
+    border = 1e-6 * truth.abs().max()
+    assert bool(point.classification.complete)
+    assert int(point.classification.index) == int((truth < -border).sum())
+    assert bool(point.conditioning.exact)
+    assert int(point.conditioning.null) == int((truth.abs() <= border).sum())
+    assert float(point.conditioning.nonzero) == pytest.approx(
+        float(truth.abs().max() / truth.abs()[truth.abs() > border].min()), rel=1e-6
+    )
 
 
 def test_energies_have_neither_layers_nor_batches():

@@ -15,13 +15,15 @@ from torch import Tensor
 from lossatlas import curvature
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.landscape import NetworkLandscape
-from lossatlas.landscape.contract import Landscape, SupportsGaussNewtonAt, SupportsMetrics, check_rows
+from lossatlas.landscape.contract import Landscape, check_rows
 from lossatlas.study.connection_store import opened
 from lossatlas.study.landscape_record import landscape_details, with_numerics_of
 from lossatlas.study.pairing import fingerprint
 from lossatlas.study.spectra import PointSpectrum, Spectra
 from lossatlas.study.spectra_store import check_spectra_folder, has_spectra, load_spectra, save_spectra
 from lossatlas.study.spectrum_options import SpectrumOptions
+from lossatlas.study.spectrum_point import measure_point
+from lossatlas.study.spectrum_stages import Stages
 from lossatlas.study.store import Piece, Store
 
 __all__ = ["spectrum"]
@@ -32,7 +34,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 Buffers: TypeAlias = Mapping[str, Tensor]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSION = 1
+_VERSION = 2
 # Index against loss is a course from here on.
 _COURSE = 3
 
@@ -66,10 +68,11 @@ def spectrum(
         name: what the landscape is called.
         unit: of the loss.
         details: what else should be recorded, such as options and checksums.
-        progress: told what is done.
+        progress: told what is done, and what stage of a point begins.
 
     Returns:
-        What was found. After an interrupt, ``load_spectra(folder)`` returns what there was.
+        What was found. After an interrupt, ``load_spectra(folder)`` returns what there was, and the same call goes on
+        after the last stage that was finished.
 
     Raises:
         InputError: not at least one point of the landscape, or labels that do not fit.
@@ -101,11 +104,12 @@ def spectrum(
         start = time.monotonic()
         save_spectra(found, where)
         for number, label in enumerate(names):
-            if progress is not None:
-                progress(number, len(names), label)
-            found = found.with_spectrum(label, _stored(at[number], points[number], label, chosen, store))
+            piece = Piece("spectrum", label, _address(at[number], [points[number]], chosen))
+            stages = Stages(piece, store, _teller(progress, number, len(names), label))
+            found = found.with_spectrum(label, _stored(at[number], points[number], chosen, stages))
             save_spectra(_timed(found, start), where)
         if len(names) >= _COURSE:
+            _teller(progress, len(names), len(names), "all points")("index against loss")
             found = replace(found, index=_course(at, points, chosen, store))
         found = _timed(found, start)
         save_spectra(found, where)
@@ -113,87 +117,16 @@ def spectrum(
 
 
 # ---------------------------------------------------------------------- one point
-def _stored(
-    landscape: Landscape, point: Tensor, label: str, options: SpectrumOptions, store: Store | None
-) -> PointSpectrum:
-    piece = Piece("spectrum", label, _address(landscape, [point], options))
+def _stored(landscape: Landscape, point: Tensor, options: SpectrumOptions, stages: Stages) -> PointSpectrum:
+    piece, store = stages.piece, stages.store
     if store is not None and store.has(piece):
         return PointSpectrum.from_tree(store.load(piece)[0])
     start = time.monotonic()
-    made = replace(_measured(landscape, point, options), seconds=time.monotonic() - start)
+    made = replace(measure_point(landscape, point, options, stages), seconds=time.monotonic() - start)
     if store is not None:
         store.save(piece, made.to_tree(), made.seconds)
+        stages.discard()
     return made
-
-
-def _measured(landscape: Landscape, point: Tensor, options: SpectrumOptions) -> PointSpectrum:
-    seed, confidence, budget = options.seed, options.confidence, options.max_products
-    hessian = curvature.HessianOperator(landscape, point)
-    pairs = curvature.eigenvalues(
-        hessian,
-        k=options.count,
-        which="both" if landscape.dim > 1 else "largest",
-        tolerance=options.tolerance,
-        max_products=budget,
-        seed=seed,
-    )
-    settled = pairs if bool(pairs.vectors.isfinite().all()) else None
-    density = curvature.spectral_density(hessian, probes=options.probes, steps=options.steps, seed=seed)
-    notes: list[str] = []
-    blocks = None
-    if landscape.spec is not None and options.blocks != "none":
-        blocks = curvature.blockwise(hessian, by=options.blocks, confidence=confidence, seed=seed)
-    batches = None
-    if landscape.samples is not None and options.batches:
-        size = min(options.batch_size, landscape.samples)
-        try:
-            batches = curvature.batch_spread(
-                landscape, point, size=size, batches=options.batches, confidence=confidence, seed=seed
-            )
-        except InputError as error:  # data that cannot be indexed
-            notes.append(f"Mini-batches were left out: {error}.")
-    others: list[curvature.Eigenpairs | None] = [None, None]
-    if isinstance(landscape, SupportsGaussNewtonAt) and options.others:
-        for place, matrix in enumerate((curvature.GaussNewtonOperator, curvature.FisherOperator)):
-            try:
-                others[place] = curvature.eigenvalues(
-                    matrix(landscape, point),
-                    k=options.count,
-                    tolerance=options.tolerance,
-                    max_products=budget,
-                    seed=seed,
-                )
-            except InputError as error:  # outputs that are no tensor, or not one for each sample
-                notes.append(f"The {('Gauss-Newton', 'empirical Fisher')[place]} matrix was left out: {error}.")
-    metrics: dict[str, float] = {}
-    if isinstance(landscape, SupportsMetrics):
-        exact = landscape.to(dtype=torch.float64)
-        metrics = {key: float(value) for key, value in exact.metrics(point.double()).items() if key != "loss"}
-    return PointSpectrum(
-        pairs,
-        curvature.trace(
-            hessian,
-            tolerance=options.trace_tolerance,
-            deflate=settled,
-            max_products=budget,
-            confidence=confidence,
-            seed=seed,
-        ),
-        density,
-        curvature.conditioning(
-            hessian, zero=options.zero, density=density, max_products=budget, confidence=confidence, seed=seed
-        ),
-        curvature.classify(
-            landscape, point, gradient=options.gradient, zero=options.zero, max_products=budget, seed=seed
-        ),
-        hessian.check(seed=seed),
-        blocks,
-        batches,
-        others[0],
-        others[1],
-        metrics,
-        tuple(notes),
-    )
 
 
 def _course(
@@ -296,6 +229,18 @@ def _details(landscape: Landscape, options: SpectrumOptions, more: Mapping[str, 
         "options": asdict(options),
         **landscape_details(landscape),
     }
+
+
+def _teller(progress: Progress | None, done: int, total: int, label: str) -> Callable[[str], None]:
+    """Tells the stage of a point to whoever wants to know."""
+    if progress is not None:
+        progress(done, total, label)
+
+    def tell(stage: str) -> None:
+        if progress is not None:
+            progress(done, total, f"{label}: {stage}")
+
+    return tell
 
 
 def _timed(found: Spectra, start: float) -> Spectra:
