@@ -12,11 +12,12 @@ from torch import nn
 
 from lossatlas import landscape as landscapes
 from lossatlas.analysis import Diagnosis, diagnose
-from lossatlas.analysis.diagnosis import KINDS, run_facts
+from lossatlas.analysis.diagnosis import FAULTLESS, KINDS, run_facts
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.files import bit_equal, load_tree, save_tree
-from lossatlas.core.randomness import generator
+from lossatlas.core.randomness import generator, seeded
 from lossatlas.core.trajectory import RunCurves, Trajectory
+from lossatlas.curvature import HessianOperator
 from lossatlas.landscape import NetworkLandscape, Numerics, from_function
 
 # ------------------------------------------------------------------ the lecture's three
@@ -170,6 +171,22 @@ def test_a_flat_energy_is_a_plateau():
     well = from_function(lambda p: 1 - torch.exp(-(p**2).sum()), dim=3)
     assert diagnose(well, torch.tensor([3.0, 3.0, 3.0]).double()).kinds == ("plateau",)
     assert diagnose(well, torch.tensor([0.1, 0.0, 0.0]).double()).healthy
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_a_slope_of_an_energy_is_not_called_converged(shift):
+    """(x² − 1)² + y²: |g|, λ in closed form on the slope, and at the minima and between them nothing of the kind."""
+    wells = from_function(lambda p: ((p[0] - shift) ** 2 - 1) ** 2 + (p[1] + shift) ** 2, dim=2)
+    at = torch.tensor([[0.5 + shift, 0.1 - shift], [1.0 + shift, -shift], [shift, -shift]]).double()
+    slope = diagnose(wells, at[0]).findings[0]
+    norm = math.hypot(4 * 0.5 * (0.5**2 - 1), 2 * 0.1)
+    assert f"not a critical point: the gradient is {norm:.3g}, and the smallest eigenvalue, -1, is" in slope.sentence
+    assert "Nothing needs to be done." not in slope.advice
+    bottom = diagnose(wells, at[1])
+    assert bottom.healthy
+    assert bottom.findings[0].sentence == FAULTLESS
+    assert "Nothing needs to be done." in bottom.findings[0].advice
+    assert diagnose(wells, at[2]).kinds == ("saddle",)
 
 
 def descend(surface, start, rate, steps, momentum=0.0):
@@ -409,6 +426,60 @@ def test_short_steps_are_told_apart_from_a_saddle():
     assert finding.number("way gone") == pytest.approx(60 * 1e-5 * top, rel=0.05)
     longer = scenarios.train(scenarios.mlp(2, 16, 16, 2), data, test, scenarios.sgd(0.5), 60)
     assert "learning rate too small" not in diagnose(longer.landscape, longer.w, longer.history).kinds
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_weights_of_a_network_are_no_saddle(seed):
+    """As torch draws them. They have negative curvature, but plain descent soon gains more than lies along it."""
+    g = generator("untrained", seed)
+    x = torch.rand(200, 16, generator=g).double()
+    data = (x, (10 * (x[:, :4].sum(1) - 1) / 2).long().clamp(0, 9))
+    with seeded("untrained", seed):
+        net = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 10)).double()
+    landscape = NetworkLandscape(net, F.cross_entropy, data, numerics=Numerics())
+    w = landscape.flatten(net)
+    assert diagnose(landscape, w).kinds == ("healthy",)
+    values, vectors = torch.linalg.eigh(HessianOperator(landscape, w).dense())
+    assert float(values[0]) < -0.01 * float(values[-1])
+    steps = torch.linspace(-1, 1, 41, dtype=torch.float64)[:, None]
+    along = landscape.value(w + steps * vectors[:, 0]).min()
+    for _ in range(20):
+        w = w - landscape.value_and_grad(w)[1] / values[-1]
+    assert float(landscape.value(w)) < float(along)
+
+
+def test_a_saddle_that_descent_has_begun_to_leave_is_still_one():
+    """Close by the gradient lies along the way down, and yet promises nothing of what is gained there."""
+    run = scenarios.scenario_b_saddle()
+    finding = diagnose(run.landscape, run.w).finding("saddle")
+    values, vectors = torch.linalg.eigh(HessianOperator(run.landscape, run.w).dense())
+    near = run.w + 1e-3 * vectors[:, 0]
+    slope = run.landscape.value_and_grad(near)[1]
+    assert abs(float(slope @ vectors[:, 0])) > 0.9 * float(slope.norm())
+    again = diagnose(run.landscape, near).finding("saddle")
+    assert again.number("promise of the gradient") < 0.1 * again.number("way down")
+    assert again.number("way down") == pytest.approx(finding.number("way down"), rel=0.1)
+    assert again.number("smallest eigenvalue") == pytest.approx(float(values[0]), rel=0.01)
+
+
+@pytest.mark.parametrize("widths", [(2, 16, 2), (2, 16, 16, 2)])
+@pytest.mark.parametrize("what", ["dead", "zero"])
+def test_longer_steps_are_not_advised_where_none_can_help(widths, what):
+    """ReLUs that give zero for every example: whatever the learning rate, no gradient comes through them."""
+    net = scenarios.mlp(*widths, activation=nn.ReLU)
+    with torch.no_grad():
+        net[-3].bias.fill_(-100.0)
+        for parameter in net.parameters() if what == "zero" else ():
+            parameter.zero_()
+    run = scenarios.train(net, scenarios.rings(60), scenarios.rings(40, 1), scenarios.sgd(1e-3), 30)
+    start = run.history.weights[0]
+    for rate in (1.0, 1e3):
+        far = start - rate * run.landscape.value_and_grad(start)[1]
+        first = torch.arange(run.landscape.dim) < 3 * 16
+        assert torch.equal(far[first], start[first])
+    found = diagnose(run.landscape, run.w, run.history)
+    assert found.kinds[0] == "vanishing gradients"
+    assert "learning rate too small" not in found.kinds
 
 
 def test_dead_layers_are_named():

@@ -13,6 +13,7 @@ from lossatlas.landscape import get
 from lossatlas.report import write_diagnosis
 from lossatlas.report.diagnosing import build_diagnosis
 from lossatlas.report.diagnosing.findings import picture_figure
+from lossatlas.report.diagnosing.summary import answer
 from lossatlas.report.matplotlib_backend import render
 from lossatlas.study import diagnose, load_diagnosis
 
@@ -69,6 +70,15 @@ def test_the_page_is_written_and_read_back(runs, tmp_path):
     assert "default-src 'none'" in page
     again = load_diagnosis(tmp_path / "o")
     assert write_diagnosis(again, tmp_path / "p").read_text(encoding="utf-8") == page
+
+
+def test_the_answer_does_not_call_a_slope_healthy():
+    bowl = get("quadratic", dim=3, condition=10.0)
+    slope = diagnose(bowl, torch.ones(3, dtype=torch.float64), label="w")
+    assert answer(slope)[0] == "No fault was found at w, which has not converged."
+    assert "not a critical point: the gradient is" in answer(slope)[1]
+    bottom = diagnose(bowl, torch.zeros(3, dtype=torch.float64), label="w")
+    assert answer(bottom) == ("w is healthy: none of the pathologies looked for was found.",)
 
 
 def test_an_energy_has_no_layers():

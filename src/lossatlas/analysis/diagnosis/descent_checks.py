@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from lossatlas.analysis.diagnosis.case import LOW, Case
+from lossatlas.analysis.diagnosis.network_checks import dead
 from lossatlas.analysis.diagnosis.pictures import (
     curvature_picture,
     curves_picture,
@@ -145,7 +146,7 @@ def learning_rate(case: Case) -> Finding | None:
 
 
 def small_steps(case: Case) -> Finding | None:
-    """Steps far below what is stable, in a run that they have not taken anywhere."""
+    """Steps far below what is stable, in a run that they have not taken anywhere, and would have if longer."""
     facts, rate, run = case.facts, case.learning_rate, case.history
     top = max(top for _, top in case.tops)
     if facts is None or rate is None or run is None or facts.diverged or not facts.high or not top > 0:
@@ -153,7 +154,7 @@ def small_steps(case: Case) -> Finding | None:
     largest, steps = case.stability / top, int(run.curves.steps[-1])
     # What gradient flow would have done along the steepest direction in the time of the run: e-folds.
     gone = rate * steps * top / (1 - case.momentum)
-    if not (rate < _SHORT * largest and gone < _BEGUN):
+    if not (rate < _SHORT * largest and gone < _BEGUN) or dead(case):
         return None
     sentence = (
         f"The learning rate {rate:.3g} is {largest / rate:.2g} times smaller than the largest stable one, "

@@ -7,38 +7,39 @@ import math
 from lossatlas.analysis.diagnosis.case import HIGH, LOW, Case
 from lossatlas.analysis.diagnosis.pictures import curves_picture, layers_picture, slices_picture, step_picture
 from lossatlas.analysis.diagnosis.records import Evidence, Finding
-from lossatlas.analysis.diagnosis.saddle import trapped
+from lossatlas.analysis.diagnosis.saddle import near_critical, trapped
 from lossatlas.curvature.sam_sharpness import sam_sharpness
 from lossatlas.curvature.worst_loss import epsilon_sharpness
 
-__all__ = ["healthy", "overfit", "plateau", "vanishing"]
+__all__ = ["FAULTLESS", "dead", "healthy", "overfit", "plateau", "vanishing"]
 
 _VANISHED, _LAYERS = 1e-3, 3
 _DEAD = 1e-12  # of the gradient: nothing, but for rounding
 _STILL, _UNLEARNED, _FLAT_PART = 0.05, 0.8, 0.5
 _GAP = 0.2
 
+FAULTLESS = "None of the pathologies looked for was found."
+"""What a healthy finding says of a point where nothing is left to do or a network learns."""
+
 
 def vanishing(case: Case) -> Finding | None:
     """Gradients that shrink towards the input, in a network that has not learned yet."""
     layers = case.layers
-    if len(layers) < _LAYERS or not case.level > HIGH or trapped(case):
+    # Of two layers a ratio says little, but nothing at all is nothing.
+    few = len(layers) < _LAYERS and not dead(case)
+    if few or not case.level > HIGH or trapped(case):
         return None
-    # Where a run has settled the gradients of the last layers are gone too; how it began still tells, and curvature,
-    # which is quadratic in what reaches a layer.
-    bent = math.sqrt(max(layers[0].top, 0.0) / layers[-1].top) if layers[-1].top > 0 else math.nan
-    now = _first_over_last(tuple(layer.gradient for layer in layers))
-    begun = _first_over_last(case.gradients_at_start)
-    ratio = min((each for each in (now, begun, bent) if math.isfinite(each)), default=math.nan)
+    now, begun, bent = _reached(case)
+    ratio = _least(now, begun, bent)
     if not ratio < _VANISHED:
         return None
     per = ratio ** (1 / (len(layers) - 1))
-    dead = ratio < _DEAD
+    gone = dead(case)
     first = layers[0].name
     sentence = (
         f"No gradient reaches the first layer, '{first}': a layer on the way is dead, its units give the same for "
         "every example."
-        if dead
+        if gone
         else f"What reaches the first layer, '{first}', is {ratio:.2g} of what reaches the last: on its way to the "
         f"input the gradient shrinks by a factor of {per:.2g} per layer."
     )
@@ -61,7 +62,29 @@ def vanishing(case: Case) -> Finding | None:
         "A larger learning rate for the first layers, or Adam, helps a little; what has rounded off is gone.",
     )
     pictures = (*layers_picture(case), *curves_picture(case, "vanishing"))
-    return Finding("vanishing gradients", sentence, evidence, revive if dead else smoother, pictures)
+    return Finding("vanishing gradients", sentence, evidence, revive if gone else smoother, pictures)
+
+
+def dead(case: Case) -> bool:
+    """Whether nothing reaches the first layer of a network that has not learned: no step of any length changes that."""
+    unlearned = len(case.layers) > 1 and case.level > HIGH
+    return unlearned and _least(*_reached(case)) < _DEAD and not trapped(case)
+
+
+def _reached(case: Case) -> tuple[float, float, float]:
+    """What reaches the first layer over what reaches the last: gradient now, as the run began, and by curvature.
+
+    Where a run has settled the gradients of the last layers are gone too; how it began still tells, and curvature,
+    which is quadratic in what reaches a layer.
+    """
+    first, last = case.layers[0], case.layers[-1]
+    bent = math.sqrt(max(first.top, 0.0) / last.top) if last.top > 0 else math.nan
+    now = _first_over_last(tuple(layer.gradient for layer in case.layers))
+    return now, _first_over_last(case.gradients_at_start), bent
+
+
+def _least(*ratios: float) -> float:
+    return min((each for each in ratios if math.isfinite(each)), default=math.nan)
 
 
 def _first_over_last(sizes: tuple[float, ...]) -> float:
@@ -149,7 +172,22 @@ def healthy(case: Case) -> Finding:
         advice.append(f"{case.method} is stable up to a learning rate of {largest:.3g} here.")
     if case.held is not None:
         evidence.append(Evidence("test loss", case.held.loss))
+    # A network is judged by its loss; an energy, which has no scale, by whether this is one of its critical points.
+    sentence = FAULTLESS if case.network or near_critical(case) else f"{FAULTLESS} {_not_critical(case)}"
     more = point.gradient_norm > 0 and case.level > LOW
-    advice.append("The loss still has some way to go: train on." if more else "Nothing needs to be done.")
+    if sentence != FAULTLESS:
+        advice.append("Go on: descend to a minimum, or follow the gradient norm to a saddle, and look again there.")
+    else:
+        advice.append("The loss still has some way to go: train on." if more else "Nothing needs to be done.")
     pictures = (*curves_picture(case, "healthy"), *step_picture(case))
-    return Finding("healthy", "None of the pathologies looked for was found.", tuple(evidence), tuple(advice), pictures)
+    return Finding("healthy", sentence, tuple(evidence), tuple(advice), pictures)
+
+
+def _not_critical(case: Case) -> str:
+    """What is known of a point on a slope."""
+    point = case.point
+    below = f", and the smallest eigenvalue, {point.bottom:.3g}, is negative" if point.negative else ""
+    return (
+        f"But this is not a critical point: the gradient is {point.gradient_norm:.3g}{below}. A descent has not "
+        "converged here."
+    )

@@ -14,7 +14,7 @@ from lossatlas.core.linalg import row_norm
 from lossatlas.core.randomness import generator
 from lossatlas.curvature.hessian import HessianOperator
 
-__all__ = ["near_critical", "saddle", "trapped"]
+__all__ = ["near_critical", "promise", "saddle", "trapped"]
 
 # What the gradient promises is less than this part of the scale of the loss.
 _CRITICAL = 1e-2
@@ -52,13 +52,23 @@ def _way_down(case: Case) -> tuple[Tensor, float, float, bool] | None:
         return None
     if point.bottom < -max(_NEGATIVE * point.largest, point.zero):
         distance, gain = _lowest(case, point.bottom_vector)
-        if not case.network or gain >= _GAIN * case.scale:
+        if not case.network or gain >= max(_GAIN * case.scale, promise(case, distance)):
             return point.bottom_vector, distance, gain, True
         return None
     flat = int((point.eigenvalues.abs() <= max(point.zero, 1e-12)).sum())
     if not point.complete or not flat or case.network:
         return None
     return _degenerate(case)
+
+
+def promise(case: Case, distance: float) -> float:
+    """What the gradient promises over so long a way: |g| r, the most that a linear loss falls.
+
+    L(w + r u) ≈ L + r gᵀu + ½ r² uᵀHu. Where a way down gains more than |g| r, curvature leads it and not the slope:
+    that is what a saddle is. Random weights of a network have negative curvature too, and a slope that does better.
+    A tiny slope may lie along the way down, as where descent leaves a saddle; it promises little all the same.
+    """
+    return case.point.gradient_norm * abs(distance)
 
 
 def _lowest(case: Case, direction: Tensor) -> tuple[float, float]:
@@ -107,6 +117,7 @@ def saddle(case: Case) -> Finding | None:
         Evidence("smallest eigenvalue", point.bottom),
         Evidence("largest eigenvalue", point.top),
         Evidence("way down", gain, note=f"fall of the loss at a distance of {abs(distance):.3g}"),
+        Evidence("promise of the gradient", promise(case, distance), note="|g| times that distance"),
     ]
     if not math.isnan(case.level):
         evidence.append(Evidence("loss over baseline", case.level, limit=HIGH))

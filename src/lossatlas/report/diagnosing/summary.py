@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from lossatlas.analysis.diagnosis import FAULTLESS
 from lossatlas.core.table import Column, Table
 from lossatlas.report.blocks import Block, Definitions, Listing, Notice, Prose, References, Section
 from lossatlas.report.citations import citations_for_diagnosis
@@ -18,6 +19,8 @@ __all__ = ["answer", "layers", "measured", "method", "summary"]
 def answer(found: Diagnosed) -> tuple[str, ...]:
     """The answer in sentences, for the page and for the terminal."""
     diagnosis = found.diagnosis
+    if diagnosis.healthy and diagnosis.findings[0].sentence != FAULTLESS:
+        return (f"No fault was found at {found.label}, which has not converged.", diagnosis.findings[0].sentence)
     if diagnosis.healthy:
         return (f"{found.label} is healthy: none of the pathologies looked for was found.",)
     kinds = listing(diagnosis.kinds)
