@@ -430,7 +430,7 @@ def test_short_steps_are_told_apart_from_a_saddle():
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_weights_of_a_network_are_no_saddle(seed):
-    """As torch draws them. They have negative curvature, but plain descent soon gains more than lies along it."""
+    """As torch draws them. They have negative curvature, but five plain steps, as long as the way along it, gain more."""
     g = generator("untrained", seed)
     x = torch.rand(200, 16, generator=g).double()
     data = (x, (10 * (x[:, :4].sum(1) - 1) / 2).long().clamp(0, 9))
@@ -443,7 +443,7 @@ def test_random_weights_of_a_network_are_no_saddle(seed):
     assert float(values[0]) < -0.01 * float(values[-1])
     steps = torch.linspace(-1, 1, 41, dtype=torch.float64)[:, None]
     along = landscape.value(w + steps * vectors[:, 0]).min()
-    for _ in range(20):
+    for _ in range(5):
         w = w - landscape.value_and_grad(w)[1] / values[-1]
     assert float(landscape.value(w)) < float(along)
 
