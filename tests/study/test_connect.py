@@ -25,7 +25,7 @@ VIA = (-0.8220015587, 0.6243128028)  # the pass of Müller and Brown's surface b
 
 @pytest.fixture
 def detour(monkeypatch) -> list[int]:
-    """The finder by name; the list grows by one for every pair it is asked for."""
+    """The finder by name; the list grows by the seed number of every pair it is asked for."""
     monkeypatch.setitem(finders._entries, "detour", Detour)
     monkeypatch.setitem(finders._summaries, "detour", "over a given point")
     Detour.asked.clear()
@@ -172,6 +172,28 @@ def test_the_same_call_reads_what_is_there(minima, detour, tmp_path):
     # The same points in another order, and fewer of them: still nothing to compute but pairs walked the other way.
     connect(landscape, points[[0, 2]], [names[0], names[2]], method="detour", options={"via": VIA}, folder=folder)
     assert len(detour) == 3
+
+
+def test_storing_does_not_change_what_is_found(minima, detour, tmp_path):
+    """What a finder draws depends on the seed number of a pair; it may depend on nothing but the pair."""
+    landscape, points, names = minima
+    for folder in (None, tmp_path):
+        connect(landscape, points, names, method="detour", folder=folder)
+    connect(landscape, points[[0, 2]], method="detour", options={"points": 9})
+    assert detour[3:6] == detour[:3]
+    assert detour[6] in detour[:3]
+    assert len(set(detour)) == 3
+
+
+def test_a_random_search_finds_the_same_path_stored_or_not(tmp_path):
+    def chain(x: torch.Tensor) -> torch.Tensor:
+        return (1 - torch.cos(x - torch.roll(x, 1))).sum() + 0.25 * (1 - torch.cos(2 * x)).sum()
+
+    spins = from_function(chain, dim=8)
+    ends = torch.stack([torch.zeros(8), torch.full((8,), math.pi)]).double()
+    ways = [connect(spins, ends, folder=folder) for folder in (None, tmp_path)]
+    first, second = (found.routes[0].paths["found"] for found in ways)
+    assert bit_equal(first.to_tree(), second.to_tree())
 
 
 def test_another_landscape_method_or_option_is_computed_anew(minima, detour, tmp_path):

@@ -15,7 +15,7 @@ from lossatlas.paths.finder import Ends, Search
 
 @dataclass(frozen=True, kw_only=True)
 class Detour(PathFinder):
-    """From start to end over ``via``; it counts how many pairs it was asked for."""
+    """From start to end over ``via``; it remembers what each pair it was asked for is called in seeds."""
 
     via: tuple[float, ...] = ()
 
@@ -25,8 +25,8 @@ class Detour(PathFinder):
     def search(self, landscape: Landscape, ends: Ends) -> list[Search]:
         t = torch.linspace(0, 1, self.points, dtype=torch.float64)
         found = []
-        for start, end in zip(ends.start, ends.end, strict=True):
-            self.asked.append(1)
+        for start, end, number in zip(ends.start, ends.end, ends.numbers, strict=True):
+            self.asked.append(number)
             middle = start.new_tensor(self.via) if self.via else 0.5 * (start + end)
             curve = Curve.through(torch.stack([start, middle, end]))
             found.append(Search(curve, t, "converged", "over the given point", {"gradients": 7}))

@@ -26,7 +26,7 @@ from lossatlas.study.store import Piece, Store
 __all__ = ["Pairing", "fingerprint"]
 
 # Raised when a change of the code changes results, so that old ones are not taken for new.
-_VERSION = 4
+_VERSION = 5
 
 # Where the straight line of a pair is looked at to tell landscapes apart: two that agree elsewhere differ between them.
 _LOOKS = 16
@@ -147,12 +147,11 @@ class Pairing:
                 found[k] = Path.from_tree(stored)
         if todo:
             start = time.monotonic()
-            # A pair's seed is its own address: whatever it is grouped with, it gives the same path.
             made = finder.find_many(
                 self._landscape,
                 torch.stack([starts[k] for k in todo]),
                 torch.stack([ends[k] for k in todo]),
-                numbers=[int(pieces[k].address[:8], 16) for k in todo],
+                numbers=[_number(starts[k], ends[k]) for k in todo],
             )
             seconds = (time.monotonic() - start) / len(todo)
             for k, path in zip(todo, made, strict=True):
@@ -233,6 +232,11 @@ class Pairing:
         result = make()
         self._keep(piece, result, time.monotonic() - start)
         return result
+
+
+def _number(start: Tensor, end: Tensor) -> int:
+    """What a pair is called in seeds: its ends alone, so that grouping, order and storing leave its path as it is."""
+    return int(digest([_hash(start), _hash(end)])[:8], 16)
 
 
 def _hash(x: Tensor) -> str:
