@@ -282,6 +282,29 @@ def test_connections_and_surfaces_do_not_mix(run, refused):
     assert "choose another" in refused("connect", "A", "B", "--problem", "muller-brown", "--out", "o", status=1)
 
 
+# The file that marks a folder as that of a command's results.
+MARKS = {
+    "connect A B": "store/connection.json",
+    "surface A": "store/slicing.json",
+    "spectrum A": "store/spectra.json",
+    "diagnose A": "store/diagnosis.json",
+    "study run": "study.toml",
+}
+
+
+@pytest.mark.parametrize("owner", MARKS)
+@pytest.mark.parametrize("both", [False, True], ids=["another's", "its own beside another's"])
+def test_no_command_takes_over_the_results_of_another(refused, tmp_path, tiny, owner, both):
+    """Also before a report was written, and where results of its own are in the same folder."""
+    for command in MARKS.keys() - {owner}:
+        folder = tmp_path / command.split()[0]
+        for mark in (MARKS[owner], *([MARKS[command]] if both else [])):
+            (folder / mark).parent.mkdir(parents=True, exist_ok=True)
+            (folder / mark).write_text("{}")
+        words = [*command.split(), *([tiny] if command == "study run" else ["--problem", "muller-brown"])]
+        assert "choose another --out" in refused(*words, "--out", folder, status=1)
+
+
 def test_the_package_offers_what_the_command_needs():
     assert {"filter", "layer", "random", "coordinates"} == set(la.slices.directions)
 

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -246,14 +246,13 @@ def remove_tree(path: Path) -> None:
         tensors.unlink(missing_ok=True)
 
 
-def check_folder_for(what: str, folder: Path, allowed: Container[str], *, refused: Sequence[str] = ()) -> None:
+def check_folder_for(what: str, folder: Path, allowed: Container[str]) -> None:
     """Refuse a folder that holds something else, before anything is computed.
 
     Args:
         what: that the folder may hold, such as ``"a surface"``.
         folder: need not be there.
         allowed: names that may be in it.
-        refused: names of files within that make it another's all the same.
 
     Raises:
         StorageError: it holds something else, or it is no folder.
@@ -263,12 +262,10 @@ def check_folder_for(what: str, folder: Path, allowed: Container[str], *, refuse
     """
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"expected a folder at {folder}, got a file: choose another --out")
-    if folder.is_dir():
-        foreign = any(entry.name not in allowed for entry in folder.iterdir())
-        if foreign or any((folder / name).exists() for name in refused):
-            raise StorageError(
-                f"expected an empty folder or {what} at {folder}, got a folder with other files: choose another --out"
-            )
+    if folder.is_dir() and any(entry.name not in allowed for entry in folder.iterdir()):
+        raise StorageError(
+            f"expected an empty folder or {what} at {folder}, got a folder with other files: choose another --out"
+        )
 
 
 def bit_equal(a: Tree, b: Tree) -> bool:

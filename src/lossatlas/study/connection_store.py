@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import check_folder_for, load_tree, save_tree
+from lossatlas.core.files import load_tree, save_tree
 from lossatlas.study.connection import Connection
+from lossatlas.study.folders import check_result_folder
 from lossatlas.study.store import Store
 
 __all__ = ["check_folder", "has_connection", "load_connection", "opened", "save_connection"]
@@ -45,8 +46,7 @@ def check_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if not has_connection(folder):
-        check_folder_for("a connection", folder, (".lock", "store", "work"))
+    check_result_folder("a connection", folder, present=has_connection(folder))
 
 
 def save_connection(found: Connection, folder: FilePath | None) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from lossatlas.analysis.diagnosis import Diagnosis
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import Tree, check_folder_for, load_tree
+from lossatlas.core.files import Tree, load_tree
+from lossatlas.study.folders import check_result_folder
 
 __all__ = ["FILE", "Diagnosed", "check_diagnosis_folder", "has_diagnosis", "load_diagnosis"]
 
@@ -80,5 +81,4 @@ def check_diagnosis_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if not has_diagnosis(folder):
-        check_folder_for("a diagnosis", folder, (".lock",))
+    check_result_folder("a diagnosis", folder, present=has_diagnosis(folder), allowed=(".lock",))

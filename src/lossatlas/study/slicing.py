@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError, StorageError
-from lossatlas.core.files import Tree, check_folder_for, load_tree, save_tree
+from lossatlas.core.files import Tree, load_tree, save_tree
 from lossatlas.core.hardware import describe_hardware
 from lossatlas.landscape.contract import Landscape, check_rows
 from lossatlas.slices import Plane, Projection, Surface, Trace, roughness, surface_on, trace
@@ -21,6 +21,7 @@ from lossatlas.slices.evaluate import Progress
 from lossatlas.slices.grid import Span, grid_axes, resolve_window
 from lossatlas.slices.measures import Measures, check_measures
 from lossatlas.study.connection_store import opened
+from lossatlas.study.folders import check_result_folder
 from lossatlas.study.pairing import fingerprint
 from lossatlas.study.store import Piece, Store
 from lossatlas.study.versions import versions
@@ -259,5 +260,4 @@ def check_slicing_folder(folder: Path) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if not has_slicing(folder):
-        check_folder_for("a surface", folder, (".lock", "store", "work"))
+    check_result_folder("a surface", folder, present=has_slicing(folder))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import check_folder_for, load_tree, save_tree
+from lossatlas.core.files import load_tree, save_tree
+from lossatlas.study.folders import check_result_folder
 from lossatlas.study.spectra import Spectra
 
 __all__ = ["check_spectra_folder", "has_spectra", "load_spectra", "save_spectra"]
@@ -41,8 +42,7 @@ def check_spectra_folder(folder: FilePath) -> None:
     Raises:
         StorageError: it does, or it is no folder.
     """
-    if not has_spectra(folder):
-        check_folder_for("spectra", folder, (".lock", "store", "work"), refused=("store/connection.json",))
+    check_result_folder("spectra", folder, present=has_spectra(folder))
 
 
 def save_spectra(found: Spectra, folder: FilePath | None) -> None:

@@ -22,6 +22,7 @@ from lossatlas.study.config import StudyConfig
 from lossatlas.study.context import Context, Update
 from lossatlas.study.examples import load_details, save_details
 from lossatlas.study.executors import Compute, Executor, Observer, check_executor, compute_pieces
+from lossatlas.study.folders import refuse_other_results
 from lossatlas.study.load import parse_config
 from lossatlas.study.made import make_problem, make_problems
 from lossatlas.study.numerics import StudyNumerics
@@ -290,6 +291,7 @@ class Study:
 
     def _check_folder(self) -> None:
         """Refuse a folder that holds something else."""
+        refuse_other_results("a study", self.folder)
         path = self.folder / CONFIG_FILE
         if path.exists():
             try:
