@@ -110,6 +110,15 @@ def test_folders_without_a_study(refused, tmp_path):
         assert "study" in refused("report", folder, status=1)
 
 
+@pytest.mark.parametrize("command", [["run", "--out", "o"], ["run", "--out", "o", "--dry-run"], ["plan"]])
+def test_own_data_that_the_network_cannot_take(refused, tmp_path, tiny, command):
+    x, y = np.zeros((70, 8, 8), dtype=np.float32), np.zeros(70, dtype=np.int64)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    verb, *options = command
+    message = refused("study", verb, tiny, *options, "--set", "data.name=own.npz")
+    assert "expected samples of shape (1, 28, 28)" in message
+
+
 # ------------------------------------------------------------------ damage
 @pytest.mark.parametrize(
     ("command", "what"),

@@ -45,7 +45,7 @@ class Several(nn.Module):
 def test_first_calls(model: nn.Module, data: object, told: str) -> None:
     landscape = NetworkLandscape(model, F.cross_entropy, data)
     w = landscape.flatten(model)
-    for call in (landscape.value, landscape.value_and_grad, landscape.metrics):
+    for call in (landscape.value, landscape.value_and_grad, landscape.metrics, lambda _: landscape.tune()):
         with pytest.raises(InputError, match="expected a model and a loss that can be computed on the data") as caught:
             call(w)
         assert caught.match(told)

@@ -140,6 +140,30 @@ def test_data_that_do_not_fit_a_network_are_refused() -> None:
         problems.get("resnet20", data=from_tensors((x.reshape(6, 7, 1, 1), x), (x.reshape(6, 7, 1, 1), x)))
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "label", "told"),
+    [
+        ("fcp", (1, 8, 8), 1, r"samples of shape \(1, 28, 28\) or of another shape with 784 entries for 'fcp', got"),
+        ("lenet", (28, 28), 1, r"samples of shape \(1, 28, 28\) for 'lenet', got \(28, 28\) in 'mine/train': reshape"),
+        ("autoencoder", (3, 8, 8), 1, "784 entries for 'autoencoder'"),
+        ("fcp", (784,), 10, "class labels from 0 to 9 for 'fcp', got 0 to 10 in 'mine/train': number"),
+        ("lstm", (28, 28), -1, "class labels from 0 to 9 for 'lstm', got -1 to 0"),
+    ],
+)
+def test_data_that_a_network_of_fixed_ends_cannot_take(
+    name: str, shape: tuple[int, ...], label: int, told: str
+) -> None:
+    x, y = torch.rand(4, *shape), torch.tensor([0, 0, 0, label])
+    with pytest.raises(InputError, match=told):
+        problems.get(name, data=from_tensors((x, y), (x, y)))
+
+
+def test_too_few_outputs_asked_for() -> None:
+    x, y = torch.rand(4, 6), torch.tensor([0, 1, 2, 3])
+    with pytest.raises(InputError, match="from 0 to 2 for 'deep-linear', got 0 to 3"):
+        problems.get("deep-linear", data=from_tensors((x, y), (x, y)), outputs=3)
+
+
 def test_unknown_names_and_options() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'autoencoder'"):
         problems.get("autoencder")

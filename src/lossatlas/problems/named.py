@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,9 @@ class Blueprint:
         loss_unit: unit of the loss.
         fitted: options of the model that the data decide unless they are given: ``"channels"`` and ``"side"`` of
             images, ``"inputs"`` (entries of a sample), ``"classes"`` and ``"outputs"`` (number of classes).
+        sample: shape of a sample that a model of fixed ends takes; None where its options say.
+        flattens: whether any sample with as many entries will do.
+        classes: number of classes of a model of fixed ends; None where its options say, or it has none.
     """
 
     model: str
@@ -45,6 +48,9 @@ class Blueprint:
     classifies: bool = True
     loss_unit: str = "nat"
     fitted: tuple[str, ...] = ()
+    sample: tuple[int, ...] | None = None
+    flattens: bool = True
+    classes: int | None = None
 
     def options_for(self, part: datasets.Dataset) -> dict[str, int]:
         """Options of the model that fit the samples of a data set.
@@ -72,6 +78,35 @@ class Blueprint:
             found[option] = value
         return found
 
+    def check(self, part: datasets.Dataset, options: Mapping[str, object]) -> None:
+        """Refuse data that the model cannot take.
+
+        Args:
+            part: a part of the data.
+            options: of the model, those that fit the data included.
+
+        Raises:
+            InputError: samples of another shape, or class labels without an output.
+        """
+        shape = tuple(part.inputs.shape[1:])
+        if self.sample is not None and shape != self.sample:
+            entries = math.prod(self.sample)
+            if not self.flattens or math.prod(shape) != entries:
+                others = f" or of another shape with {entries} entries" if self.flattens else ""
+                raise InputError(
+                    f"expected samples of shape {self.sample}{others} for '{self.model}', got {shape} in "
+                    f"'{part.name}': reshape or resize them, or choose a problem that fits its data, such as "
+                    "'deep-linear'"
+                )
+        classes = options.get("classes", options.get("outputs", self.classes))
+        if isinstance(classes, int) and part.targets.dtype == torch.int64:
+            low, high = int(part.targets.min()), int(part.targets.max())
+            if low < 0 or high >= classes:
+                raise InputError(
+                    f"expected class labels from 0 to {classes - 1} for '{self.model}', got {low} to {high} in "
+                    f"'{part.name}': number the classes from 0 on, or choose a network with more outputs"
+                )
+
 
 def _reconstruct(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
     images, _ = batch
@@ -85,18 +120,25 @@ def _one_hot(model: Callable[..., Any], batch: Any) -> tuple[Tensor, Tensor]:
 
 
 _IMAGES = ("channels", "classes")
+_DIGIT = (1, 28, 28)
 
 
 problems = Registry[Blueprint]("problem")
 """The named problems."""
-problems.add("fcp", Blueprint("fcp", F.cross_entropy), "perceptron 784-50-50-10, cross-entropy")
-problems.add("lenet", Blueprint("lenet", F.cross_entropy), "LeNet-5, cross-entropy")
+problems.add(
+    "fcp", Blueprint("fcp", F.cross_entropy, sample=_DIGIT, classes=10), "perceptron 784-50-50-10, cross-entropy"
+)
+problems.add(
+    "lenet", Blueprint("lenet", F.cross_entropy, sample=_DIGIT, flattens=False, classes=10), "LeNet-5, cross-entropy"
+)
 problems.add(
     "autoencoder",
-    Blueprint("autoencoder", F.mse_loss, _reconstruct, classifies=False, loss_unit=""),
+    Blueprint("autoencoder", F.mse_loss, _reconstruct, classifies=False, loss_unit="", sample=_DIGIT),
     "autoencoder, mean squared error",
 )
-problems.add("lstm", Blueprint("lstm", F.cross_entropy), "LSTM on permuted pixels, cross-entropy")
+problems.add(
+    "lstm", Blueprint("lstm", F.cross_entropy, sample=_DIGIT, classes=10), "LSTM on permuted pixels, cross-entropy"
+)
 problems.add("resnet8", Blueprint("resnet8", F.cross_entropy, fitted=_IMAGES), "ResNet-8, cross-entropy")
 problems.add("resnet20", Blueprint("resnet20", F.cross_entropy, fitted=_IMAGES), "ResNet-20, cross-entropy")
 problems.add("resnet56", Blueprint("resnet56", F.cross_entropy, fitted=_IMAGES), "ResNet-56, cross-entropy")
@@ -164,6 +206,9 @@ def get(
         model = models.get(blueprint.model, **options)  # refuses unknown options before anything else happens
     fitted = {} if set(blueprint.fitted) <= set(options) else blueprint.options_for(splits.train)
     options = {**fitted, **options}
+    for part in (splits.train, splits.test, splits.validation):
+        if part is not None:
+            blueprint.check(part, options)
 
     def pair(part: datasets.Dataset) -> tuple[Tensor, Tensor]:
         return part.inputs, part.targets

@@ -440,8 +440,12 @@ class NetworkLandscape:
         return other
 
     def tune(self, rows: int = 6) -> Self:
-        """Measure the strategies for this many rows and return the landscape that uses the fastest."""
-        with preserved_random_state(self.device):
+        """Measure the strategies for this many rows and return the landscape that uses the fastest.
+
+        Raises:
+            InputError: the model or the loss cannot be computed on the data.
+        """
+        with preserved_random_state(self.device), explained_errors():
             return self.with_numerics(self._measure(rows))
 
     def to(self, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None) -> Self:
