@@ -62,6 +62,27 @@ def test_tied_parameter_appears_once():
     assert spec.flatten(net.state_dict()).shape == (4,)
 
 
+def tied(shared: bool) -> nn.Module:
+    net = nn.ModuleDict({"e": nn.Embedding(5, 3), "o": nn.Linear(3, 5, bias=False)})
+    if shared:
+        net["o"].weight = net["e"].weight
+    return net
+
+
+def test_weights_of_an_untied_network_are_no_weights_of_a_tied_one():
+    spec, other = ParamSpec.of(tied(True)), tied(False)
+    assert spec.tied == (("o.weight", "e.weight"),)
+    for state in (other, other.state_dict()):
+        with pytest.raises(
+            InputError, match=r"'o.weight' and 'e.weight' to be equal, .* network that does not tie them"
+        ):
+            spec.flatten(state)
+    with torch.no_grad():
+        other["o"].weight.copy_(other["e"].weight)
+    assert torch.equal(spec.flatten(other), other["e"].weight.flatten())
+    assert ParamSpec.from_json(spec.to_json()) == spec
+
+
 def test_frozen_parameters_are_left_out():
     net = nn.Linear(3, 2)
     net.weight.requires_grad_(False)

@@ -78,6 +78,20 @@ def test_the_result_is_a_copy_of_the_dtype_asked_for(net, spec, truth):
 
 
 # ------------------------------------------------------------------ what is refused
+def test_a_file_of_an_untied_network_is_refused_for_a_tied_one(tmp_path):
+    spec = ParamSpec.of(tied := nn.ModuleDict({"e": nn.Embedding(5, 3), "o": nn.Linear(3, 5, bias=False)}))
+    torch.save(prefixed("module.", tied.state_dict()), tmp_path / "untied.pt")
+    assert read_weights(tmp_path / "untied.pt", spec).shape == (30,)
+    tied["o"].weight = tied["e"].weight
+    spec = ParamSpec.of(tied)
+    with pytest.raises(DataError, match=r"untied\.pt: expected 'o\.weight' and 'e\.weight' to be equal"):
+        read_weights(tmp_path / "untied.pt", spec)
+    torch.save(tied.state_dict(), tmp_path / "tied.pt")
+    save_file({"e.weight": tied["e"].weight.detach()}, tmp_path / "once.safetensors")
+    for name in ("tied.pt", "once.safetensors"):
+        assert torch.equal(read_weights(tmp_path / name, spec), tied["e"].weight.flatten())
+
+
 class Payload:
     def __init__(self, target):
         self.target = target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ class ParamSpec:
     Args:
         names: parameter names.
         shapes: their shapes.
+        tied: other names of parameters that modules share, each with the name in ``names``; files of weights have both.
 
     Example:
         >>> spec = ParamSpec.of(nn.Linear(3, 2))
@@ -38,6 +39,8 @@ class ParamSpec:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    # Not stored with results, and no part of what the flat vector means.
+    tied: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def of(cls, module: nn.Module) -> ParamSpec:
@@ -59,7 +62,13 @@ class ParamSpec:
                 f"expected a model with trainable parameters, got {type(module).__name__} with none: "
                 "a landscape needs at least one parameter with requires_grad=True"
             )
-        return cls(tuple(name for name, _ in named), tuple(shape for _, shape in named))
+        names = {id(parameter): name for name, parameter in trainable}
+        tied = tuple(
+            (name, names[id(parameter)])
+            for name, parameter in module.named_parameters(remove_duplicate=False)
+            if id(parameter) in names and names[id(parameter)] != name
+        )
+        return cls(tuple(name for name, _ in named), tuple(shape for _, shape in named), tied)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -100,7 +109,8 @@ class ParamSpec:
         The result is a copy: writing to it never changes the module.
 
         Raises:
-            InputError: a name is missing, a shape differs, or leading axes disagree.
+            InputError: a name is missing, a shape differs, leading axes disagree, or two names that share a parameter
+                have different values.
         """
         if isinstance(tensors, nn.Module):
             tensors = dict(tensors.named_parameters())
@@ -116,6 +126,12 @@ class ParamSpec:
                     "these are weights of another network"
                 )
             pieces.append(tensor.reshape(*batch, size))
+        for other, name in self.tied:
+            if other in tensors and not _same(tensors[other], tensors[name]):
+                raise InputError(
+                    f"expected '{other}' and '{name}' to be equal, for they are one parameter of this model, got "
+                    "different values: these are weights of a network that does not tie them"
+                )
         if len({piece.shape[:-1] for piece in pieces}) > 1:
             shapes = {name: tuple(tensors[name].shape) for name in self.names}
             raise InputError(f"expected the same leading axes for every parameter, got shapes {shapes}")
@@ -129,3 +145,8 @@ class ParamSpec:
     def from_json(cls, entries: list[list[Any]]) -> ParamSpec:
         """Rebuild a spec from :meth:`to_json`."""
         return cls(tuple(e[0] for e in entries), tuple(tuple(e[1]) for e in entries))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    # NaN is told as such by those who look for it.
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())

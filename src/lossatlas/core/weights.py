@@ -74,13 +74,15 @@ def _state_dict(loaded: Any, origin: str) -> Mapping[str, Any]:
 
 def _match_names(state: Mapping[str, Any], spec: ParamSpec, origin: str) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for name in spec.names:
+    for name in (*spec.names, *(other for other, _ in spec.tied)):
         for prefix in ("", *_PREFIXES, *(a + b for a in _PREFIXES for b in _PREFIXES)):
             candidate = state.get(prefix + name)
             if isinstance(candidate, Tensor):
                 found[name] = candidate
                 break
         else:
+            if name not in spec.names:
+                continue  # a parameter that modules share may be stored once
             names = [key for key, value in state.items() if isinstance(value, Tensor)]
             raise DataError(
                 f"expected a tensor named '{name}' in {origin}, got none ({nearest(name, names)}): "
