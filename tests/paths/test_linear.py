@@ -46,6 +46,17 @@ def test_barriers_of_a_double_well_in_closed_form() -> None:
     assert path.linear_interpolation_barrier == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("which", "name"), [(0, "start"), (1, "end")])
+def test_coordinates_that_are_not_finite_are_told_of_the_right_end(wrong: float, which: int, name: str) -> None:
+    toy = la.landscape.get("paper-toy")
+    ends = [end.clone() for end in toy.ends]
+    ends[which][1] = wrong
+    for method in ("linear", "neb"):
+        with pytest.raises(InputError, match=f"expected finite coordinates at both ends, got .* at the {name}"):
+            find(toy, *ends, method=method)
+
+
 def test_ends_are_exact_and_direction_only_mirrors() -> None:
     landscape = la.landscape.get("paper-toy-50d")
     start, end = landscape.ends

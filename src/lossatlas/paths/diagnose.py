@@ -14,7 +14,7 @@ from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, Sup
 from lossatlas.paths.refine import refine_height
 from lossatlas.paths.saddle import finish_saddle
 
-__all__ = ["diagnose", "resolution"]
+__all__ = ["check_ends", "diagnose", "resolution"]
 
 # Samples on a stretch as long as the straight distance between the ends, before the resolution is doubled: losses of
 # networks are smooth on that scale and dear, energies may have narrow features and are cheap.
@@ -32,6 +32,25 @@ _END_DROP = 1e-3
 def resolution(landscape: Landscape) -> int:
     """Samples on a stretch as long as the straight distance, before the refined height doubles them."""
     return _RESOLUTION_ENERGY if landscape.samples is None else _RESOLUTION_NETWORK
+
+
+def check_ends(start: Tensor, end: Tensor) -> None:
+    """Refuse ends whose coordinates are not finite: on the way between them each would spoil the other.
+
+    Args:
+        start: ``(*b, d)``.
+        end: ``(*b, d)``.
+
+    Raises:
+        InputError: NaN or infinity in one of them.
+    """
+    for x, name in ((start, "start"), (end, "end")):
+        wrong = ~x.isfinite()
+        if bool(wrong.any()):
+            raise InputError(
+                f"expected finite coordinates at both ends, got {_spell(x[wrong])} ones at the {name}: "
+                "choose another point"
+            )
 
 
 def diagnose(
@@ -60,8 +79,9 @@ def diagnose(
         loss is not.
 
     Raises:
-        InputError: the loss at an end is not finite.
+        InputError: the loss or a coordinate of an end is not finite.
     """
+    check_ends(curve.start, curve.end)
     exact = landscape.to(dtype=torch.float64)
     curve = curve.to(dtype=torch.float64, device=exact.device)
     t = t.to(dtype=torch.float64, device="cpu")

@@ -14,7 +14,7 @@ from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
 from lossatlas.landscape.contract import Landscape, accept_rows
-from lossatlas.paths.diagnose import diagnose, resolution
+from lossatlas.paths.diagnose import check_ends, diagnose, resolution
 from lossatlas.paths.search import Ends, Search, Status
 from lossatlas.paths.starts import finite_start
 
@@ -118,7 +118,7 @@ class PathFinder(ABC):
             The path with its heights, barriers, cost and whether it converged.
 
         Raises:
-            InputError: ends that are not points of the landscape, or whose loss is not finite.
+            InputError: ends that are not points of the landscape, or whose coordinates or loss are not finite.
         """
         start, end = accept_rows(start, landscape), accept_rows(end, landscape)
         for end_point in (start, end):
@@ -230,6 +230,7 @@ def _check(
             f"expected starts and ends of one shape (p, {landscape.dim}), got "
             f"{tuple(starts.shape)} and {tuple(ends.shape)}"
         )
+    check_ends(starts, ends)
     if initial is not None:
         initial = accept_rows(initial, landscape)
         if initial.ndim != 3 or len(initial) != len(starts) or initial.shape[1] < 2:
