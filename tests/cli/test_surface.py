@@ -319,6 +319,26 @@ def test_statistics_stored_belong_to_one_network_that_keeps_them(refused, tmp_pa
     assert not (tmp_path / "o").exists()
 
 
+def test_statistics_that_are_not_finite_are_told_with_file_and_buffer(run, refused, tmp_path, mine, weights):
+    state = torch.load(weights / "steps" / "step-11.pt", weights_only=True)
+    state["1.running_var"][0] = torch.nan
+    torch.save(state, tmp_path / "broken.pt")
+    here = ["--problem", f"{mine}:problem", "--out", "o"]
+    told = "expected finite normalisation statistics in broken.pt, got NaN or infinity in '1.running_var'"
+    stored = ["--points", "3", "--statistics", "stored"]
+    assert told in refused("surface", "broken.pt", *stored, *here, status=1)
+    assert told in refused("connect", "broken.pt", weights / "a.npy", "--method", "linear", *here, status=1)
+    # Where statistics are taken from the data those of the file do not matter.
+    assert run("surface", "broken.pt", "--points", "3", *here).status == 0
+
+
+def test_eigenvectors_of_an_energy_are_over_nothing(run, tmp_path):
+    assert run("surface", "A", *MB, "--directions", "eigenvector").status == 0
+    page = (tmp_path / "o" / "report.html").read_text()
+    assert "largest eigenvalues of the Hessian: " in page
+    assert "no data" not in page
+
+
 def test_the_mode_of_a_problem_does_not_hide_stored_statistics(run, tmp_path, mine, weights, problem):
     """A problem in mode 'batch-statistics' evaluates with those of a file when asked to."""
     (tmp_path / "named.py").write_text(f"import {mine} as m\nproblem = m.problem.with_mode('batch-statistics')\n")

@@ -11,7 +11,7 @@ from detour import Detour
 from torch import nn
 
 from lossatlas import symmetry
-from lossatlas.core.errors import ConfigurationError, DivergenceError, InputError, StorageError
+from lossatlas.core.errors import ConfigurationError, DataError, DivergenceError, InputError, StorageError
 from lossatlas.core.files import bit_equal
 from lossatlas.core.randomness import generator, seeded
 from lossatlas.landscape import NetworkLandscape, from_function, get
@@ -272,6 +272,18 @@ def test_nonsense_is_refused_before_anything_is_written(tmp_path, change, error,
     arguments = {"points": torch.tensor([[0.0, 0.0], [1.0, 0.0]]).double(), "method": "linear", **change}
     with pytest.raises(error, match=message):
         connect(get("muller-brown"), folder=tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_statistics_that_are_not_finite(tmp_path):
+    landscape, points = network(normalised=True)
+    own = landscape.refresh(points)
+    buffers = [{name: tensor[i].clone() for name, tensor in own.items()} for i in range(2)]
+    buffers[1]["1.running_var"][2] = math.nan
+    with pytest.raises(
+        DataError, match=r"finite normalisation statistics in 'b', got NaN or infinity in '1\.running_v"
+    ):
+        connect(landscape, points, ["a", "b"], method="linear", buffers=buffers, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -113,7 +113,8 @@ def _eigenvectors(landscape: Landscape, w: Tensor, count: int) -> Made:
     rows = slices.eigenvector_directions(found.vectors, w)
     labels = tuple(f"eigenvector {k + 1} (eigenvalue {value:.3g})" for k, value in enumerate(found.values.tolist()))
     plane = slices.Plane(w, rows, "eigenvector", labels, None, landscape.spec, {"eigenvalues": found.values.tolist()})
-    notes = [f"Eigenvectors belong to the largest eigenvalues of the Hessian over {found.data}: {found.method}."]
+    over = "" if landscape.samples is None else f" over {found.data}"
+    notes = [f"Eigenvectors belong to the largest eigenvalues of the Hessian{over}: {found.method}."]
     if not bool(torch.all(found.converged)):
         notes.append("Not all eigenvectors have converged: the directions are near the largest curvature, not exact.")
     return Made(plane, tuple(notes))

@@ -15,7 +15,7 @@ from torch import Tensor
 from lossatlas.cli.target import Target
 from lossatlas.core.errors import InputError, nearest
 from lossatlas.core.params import ParamSpec
-from lossatlas.core.weights import read_buffers, read_weights
+from lossatlas.core.weights import check_statistics, read_buffers, read_weights
 from lossatlas.landscape import Energy, NetworkLandscape
 from lossatlas.paths.refreshed import Buffers
 
@@ -54,13 +54,16 @@ def load_points(arguments: Sequence[str], target: Target) -> Given:
 
     Raises:
         InputError: a wrong number of coordinates, or something that is none of these.
-        DataError: a file that is missing, damaged, or holds another network.
+        DataError: a file that is missing, damaged, or holds another network or statistics that are not finite.
     """
     landscape = target.landscape
     texts = [argument.strip() for argument in arguments]
     points = torch.stack([_point(text, target) for text in texts])
     like = landscape.refresh(points[0]) if isinstance(landscape, NetworkLandscape) else {}
+    # Statistics are read where they are used: not by commands that take them from the data.
     buffers = tuple(read_buffers(text, like) if like and _is_file(text) else None for text in texts)
+    for text, own in zip(texts, buffers, strict=True):
+        check_statistics(own, text)
     return Given(points, _labels(texts), buffers)
 
 

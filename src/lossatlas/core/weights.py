@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lossatlas.core.errors import DataError, InputError, nearest
 from lossatlas.core.params import ParamSpec
 
-__all__ = ["WeightSource", "read_buffers", "read_weights"]
+__all__ = ["WeightSource", "check_statistics", "read_buffers", "read_weights"]
 
 WeightSource: TypeAlias = "str | Path | Mapping[str, Tensor] | nn.Module | Tensor"
 
@@ -171,3 +171,24 @@ def read_buffers(source: WeightSource, like: Mapping[str, Tensor]) -> dict[str, 
     if any(found[name].shape != tensor.shape for name, tensor in like.items()):
         return None
     return {name: found[name].detach().to(tensor).clone() for name, tensor in like.items()}
+
+
+def check_statistics(buffers: Mapping[str, Tensor] | None, origin: str) -> None:
+    """Refuse normalisation statistics that are not finite, before anything is computed with them.
+
+    Args:
+        buffers: name to tensor; None: there are none to check.
+        origin: where they came from.
+
+    Raises:
+        DataError: NaN or infinity in one of them.
+
+    Example:
+        >>> check_statistics({"running_mean": torch.zeros(2)}, "a.pt")
+    """
+    for name, tensor in (buffers or {}).items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise DataError(
+                f"expected finite normalisation statistics in {origin}, got NaN or infinity in '{name}': the run "
+                "diverged"
+            )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lossatlas import symmetry
 from lossatlas.core.errors import DivergenceError, InputError
+from lossatlas.core.weights import check_statistics
 from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
 from lossatlas.paths.refreshed import Buffers
@@ -82,6 +83,7 @@ def connect(
     Raises:
         InputError: not at least two different points of the landscape, or options that cannot be.
         ConfigurationError: an unknown method or option.
+        DataError: normalisation statistics that are not finite.
         DivergenceError: a point whose loss is not finite.
         StorageError: the folder cannot be written, or holds something else.
 
@@ -93,6 +95,8 @@ def connect(
         (1.102, 1.102)
     """
     names = _checked(landscape, points, labels)
+    for label, own in zip(names, buffers or (), strict=False):
+        check_statistics(own, f"'{label}'")
     finder = make_finder(method, {"seed": seed, **(options or {})})
     where = None if folder is None else FilePath(folder).expanduser().absolute()
     if where is not None:
