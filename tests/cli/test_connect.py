@@ -249,7 +249,28 @@ def test_modules_that_are_something_else(refused, mine, attribute, message):
 
 def test_a_module_that_fails_when_imported(refused, tmp_path, mine):
     (tmp_path / f"{mine}.py").write_text(textwrap.dedent("import nothing_of_that_name"))
-    assert "got ModuleNotFoundError" in refused("connect", "A", "B", *MB, "--problem", f"{mine}:x")
+    told = refused("connect", "A", "B", *MB, "--problem", f"{mine}:x")
+    assert "got ModuleNotFoundError" in told
+    assert "mend it" in told, "the file is there; another one is not"
+    (tmp_path / f"{mine}_too.py").write_text("1 / 0")
+    assert "got ZeroDivisionError 'division by zero': mend it" in refused(
+        "connect", "A", "B", *MB, "--problem", f"{mine}_too:x"
+    )
+    assert "run the command in its folder" in refused("connect", "A", "B", *MB, "--problem", "no_module_at_all:x")
+
+
+def test_a_network_is_no_problem(refused, tmp_path, mine):
+    (tmp_path / f"{mine}.py").write_text("from torch.nn import Linear\nnet = Linear(2, 2)\nmake = lambda: net\n")
+    for attribute, came in (("Linear", "a class of networks"), ("net", "a network of Linear"), ("make", "got Linear")):
+        told = refused("connect", "A", "B", *MB, "--problem", f"{mine}:{attribute}")
+        assert came in told
+        assert "make a problem = lossatlas.problems.Problem(" in told
+
+
+def test_a_module_without_a_name_in_it(refused, mine):
+    for given in (mine, f"{mine}.py"):
+        told = refused("connect", "A", "B", *MB, "--problem", given)
+        assert f"unknown problem or landscape '{given}': for the file {mine}.py give {mine}:NAME" in told
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,9 @@ def test_nonsense_in_one_sentence(refused, arguments, message):
 
 
 def test_files_that_are_no_history(refused, tmp_path):
-    assert "no such file" in refused("diagnose", "--problem", "quadratic", "--history", "no", "--out", "o", status=1)
+    told = refused("diagnose", "--problem", "quadratic", "--history", "no", "--out", "o", status=1)
+    assert "no such file" in told
+    assert "as --history" in told
 
 
 def test_a_folder_with_other_files(refused, tmp_path):

@@ -12,6 +12,7 @@ from lossatlas.cli.console import command_line, console, print_rows, show_page
 from lossatlas.cli.points import PointsCommand, load_points
 from lossatlas.cli.target import Target, target_options
 from lossatlas.cli.types import Folder
+from lossatlas.core.errors import StorageError
 from lossatlas.core.trajectory import Trajectory
 from lossatlas.report.diagnosing.summary import answer
 from lossatlas.study import diagnose as find
@@ -46,7 +47,7 @@ def diagnose(
     if point is None and history is None:
         raise click.UsageError("expected a point W or --history, got neither", click.get_current_context())
     check_diagnosis_folder(out.absolute())
-    run = None if history is None else Trajectory.load(history.expanduser())
+    run = None if history is None else _recorded(history.expanduser())
     place = target()
     given = None if point is None else load_points([point], place)
     found = find(
@@ -67,6 +68,15 @@ def diagnose(
     written = reports.write_diagnosis(found, out)
     _show(found)
     show_page(written)
+
+
+def _recorded(history: Path) -> Trajectory:
+    try:
+        return Trajectory.load(history)
+    except StorageError as error:
+        raise StorageError(
+            f"expected a run that TrajectoryRecorder saved as --history, got '{error}': give the .json file of one"
+        ) from error
 
 
 def _show(found: Diagnosed) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+from torch import nn
 
 from lossatlas import landscape as landscapes
 from lossatlas import problems
@@ -126,10 +127,7 @@ def load_target(
         elif ":" in problem:
             made = _imported(problem, given)
         else:
-            names = [*problems.problems, *landscapes.landscapes]
-            raise ConfigurationError(
-                f"unknown problem or landscape '{problem}': {nearest(problem, names)}, or give module:attr"
-            )
+            raise ConfigurationError(f"unknown problem or landscape '{problem}': {_meant(problem)}")
     if isinstance(made, problems.Problem):
         chosen = which or "train"
         held_statistics = made.with_mode("eval") if made.keeps_statistics else None
@@ -149,6 +147,7 @@ def load_target(
     else:
         raise InputError(
             f"expected a Landscape, a Problem or a function returning one at '{problem}', got {type(made).__name__}"
+            f"{_WRAP.format(name='mine', model='your module') if isinstance(made, nn.Module) else ''}"
         )
     record = {"name": problem, "options": given or None, **_flat(details)}
     if place is not None:
@@ -158,6 +157,21 @@ def load_target(
 
 
 # ---------------------------------------------------------------------- inside
+# What is said where a network came without its loss and data.
+_WRAP = (
+    ": make a problem = lossatlas.problems.Problem('{name}', {model}, loss, train=(x, y), test=(x, y)) and name that"
+)
+
+
+def _meant(problem: str) -> str:
+    """What an unknown name may stand for: first a module in this folder, then what there is by name."""
+    known = nearest(problem, [*problems.problems, *landscapes.landscapes])
+    module = problem.removesuffix(".py")
+    if module.isidentifier() and Path(f"{module}.py").is_file():
+        return f"for the file {module}.py give {module}:NAME, with what it calls the problem; or {known}"
+    return f"{known}, or give module:attr"
+
+
 def _imported(name: str, options: Mapping[str, Any]) -> object:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
@@ -168,9 +182,10 @@ def _imported(name: str, options: Mapping[str, Any]) -> object:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's module fails in its own ways
+        absent = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+        remedy = "run the command in its folder" if absent else f"mend it until 'import {module_name}' works in Python"
         raise InputError(
-            f"expected a module that can be imported at '{module_name}', got {type(error).__name__} '{error}': "
-            "run the command in its folder"
+            f"expected a module that can be imported at '{module_name}', got {type(error).__name__} '{error}': {remedy}"
         ) from error
     try:
         found: object = module
@@ -179,6 +194,12 @@ def _imported(name: str, options: Mapping[str, Any]) -> object:
     except AttributeError:
         public = [word for word in vars(module) if not word.startswith("_")]
         raise InputError(f"expected '{attribute}' in module '{module_name}': {nearest(attribute, public)}") from None
+    if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
+        came = f"a network of {type(found).__name__}" if isinstance(found, nn.Module) else "a class of networks"
+        raise InputError(
+            f"expected a Landscape, a Problem or a function returning one at '{name}', got {came}"
+            f"{_WRAP.format(name=attribute, model=attribute)}"
+        )
     is_made = isinstance(found, problems.Problem | Landscape) and not isinstance(found, type)
     if is_made or not callable(found):
         if options and is_made:
