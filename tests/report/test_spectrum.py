@@ -11,11 +11,13 @@ import pytest
 import torch
 from curved_networks import perceptron, points
 
+from lossatlas.curvature.critical import Classification
 from lossatlas.landscape import get
 from lossatlas.report import Points, write_spectra
 from lossatlas.report.spectrum import build_spectra
 from lossatlas.report.spectrum.summary import cautions, verdicts
 from lossatlas.study import Spectra, load_spectra, spectrum
+from lossatlas.study.spectra import PointSpectrum
 
 QUICK = {"count": 2, "probes": 2, "steps": 8, "batches": 2, "batch_size": 8}
 
@@ -35,6 +37,11 @@ def toy() -> Spectra:
     )
 
 
+def one_negative(point: PointSpectrum) -> Classification:
+    known = point.classification
+    return dataclasses.replace(known, index=torch.ones_like(known.index), complete=torch.ones_like(known.complete))
+
+
 def test_verdicts_say_what_the_points_are(toy: Spectra, networks: Spectra) -> None:
     said = verdicts(toy)
     assert said[0].startswith("A is a minimum. Its largest eigenvalue is 4068, its smallest 411, its trace 4479. ")
@@ -45,6 +52,9 @@ def test_verdicts_say_what_the_points_are(toy: Spectra, networks: Spectra) -> No
     index = int(networks.spectra["a"].classification.index)
     assert "a is not a critical point: |g| =" in other[0]
     assert f"{index} eigenvalues are negative" in other[0]
+    one = dataclasses.replace(point := networks.spectra["a"], classification=one_negative(point))
+    said = verdicts(dataclasses.replace(networks, spectra={"a": one}))[0]
+    assert "and 1 eigenvalue is negative" in said
     assert "99% interval:" in other[0] or float(networks.spectra["a"].trace.error) == 0
     assert verdicts(dataclasses.replace(toy, spectra={})) == ("No point has been measured yet.",)
     many = dataclasses.replace(toy, labels=tuple("abcdefgh"), spectra=dict.fromkeys("abcdefgh", toy.spectra["A"]))

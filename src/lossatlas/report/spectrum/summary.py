@@ -61,7 +61,7 @@ def _verdict(label: str, point: PointSpectrum) -> str:
         "maximum": "a maximum",
         "plateau": "on a plateau",
         "not critical": f"not a critical point: |g| = {number(float(kind.gradient_norm), 2)} is above "
-        f"{kind.gradient:g}, and {_index(point)} eigenvalues are negative",
+        f"{kind.gradient:g}, and {_index(point)} {_eigenvalues(point)} negative",
         "not finite": "where the loss or its derivatives are not finite",
     }[kind.kinds[0]]
     return (
@@ -83,10 +83,20 @@ def _index(point: PointSpectrum) -> str:
     return f"{int(kind.index)}" if bool(kind.complete) else f"at least {int(kind.index)}"
 
 
+def _flat(count: int) -> str:
+    if count == 0:
+        return "no direction is flat"
+    return "1 direction is flat" if count == 1 else f"{count} directions are flat"
+
+
+def _eigenvalues(point: PointSpectrum) -> str:
+    return "eigenvalue is" if _index(point) == "1" else "eigenvalues are"
+
+
 def _condition(point: PointSpectrum) -> str:
     found = point.conditioning
     if bool(found.exact):
-        flat = "no direction is flat" if float(found.null) == 0 else f"{int(found.null)} directions are flat"
+        flat = _flat(int(found.null))
         return f"Its condition number without flat directions is {number(float(found.nonzero), 3)}; {flat}."
     condition = float(found.condition)
     least = f"at least {number(condition, 3)}" if math.isfinite(condition) else "without bound"
