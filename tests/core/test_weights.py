@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +79,19 @@ def test_the_result_is_a_copy_of_the_dtype_asked_for(net, spec, truth):
 
 
 # ------------------------------------------------------------------ what is refused
+@pytest.mark.parametrize("one", ["file", "path", "state", "module", "vector"])
+def test_one_set_of_weights_is_no_list_of_them(tmp_path, net, spec, truth, one):
+    sources = {
+        "file": "one.pt",
+        "path": tmp_path / "one.pt",
+        "state": net.state_dict(),
+        "module": net,
+        "vector": truth,
+    }
+    with pytest.raises(InputError, match=r"expected a list of weights, got .*: give a list"):
+        Ensemble.from_weights(sources[one], SimpleNamespace(name="mine", spec=spec))
+
+
 def test_a_file_of_an_untied_network_is_refused_for_a_tied_one(tmp_path):
     spec = ParamSpec.of(tied := nn.ModuleDict({"e": nn.Embedding(5, 3), "o": nn.Linear(3, 5, bias=False)}))
     torch.save(prefixed("module.", tied.state_dict()), tmp_path / "untied.pt")

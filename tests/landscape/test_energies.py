@@ -380,6 +380,16 @@ def test_registry():
         get("muler-brown")
     with pytest.raises(ConfigurationError, match="did you mean 'condition'"):
         get("quadratic", conditoin=3)
+    with pytest.raises(ConfigurationError, match="unknown option 'dim' of the landscape 'phi4-ring': use one of: "):
+        get("phi4-ring", dim=4)
+
+
+def test_only_types_that_a_landscape_may_have_are_suggested():
+    bowl = get("quadratic", dim=2)
+    with pytest.raises(InputError, match=r"or the landscape with landscape\.to\(dtype=torch\.float32\)"):
+        bowl.value(torch.zeros(2, dtype=torch.float32))
+    with pytest.raises(InputError, match=r"convert the rows with x\.to\(torch\.float64\)$"):
+        bowl.value(torch.zeros(2, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(

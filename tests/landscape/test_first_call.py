@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from lossatlas.core.errors import InputError
+from lossatlas.core.errors import InputError, NonDeterministicLossError
 from lossatlas.landscape import NetworkLandscape
 
 X, Y = torch.randn(8, 3), torch.arange(8) % 2
@@ -53,6 +54,25 @@ def test_first_calls(model: nn.Module, data: object, told: str) -> None:
     if landscape.keeps_statistics:
         with pytest.raises(InputError, match=told):
             landscape.refresh(w)
+
+
+def test_dicts_need_forward() -> None:
+    """Unpacked as a pair, a dict of two tensors would give its keys."""
+    net, data = nn.Linear(3, 2), {"x": X, "y": Y}
+    for given in (data, DataLoader([{"x": x, "y": y} for x, y in zip(X, Y, strict=True)], batch_size=4)):
+        landscape = NetworkLandscape(net, F.cross_entropy, given)
+        with pytest.raises(InputError, match=r"expected forward= with batches that are dicts, got a dict of 'x', 'y'"):
+            landscape.value(landscape.flatten(net))
+    named = NetworkLandscape(net, F.cross_entropy, data, forward=lambda model, batch: (model(batch["x"]), batch["y"]))
+    assert bool(named.value(named.flatten(net)).isfinite())
+
+
+def test_a_loader_that_drops_other_samples_at_each_pass() -> None:
+    shuffled = torch.Generator().manual_seed(0)
+    loader = DataLoader(TensorDataset(X, Y), batch_size=5, shuffle=True, drop_last=True, generator=shuffled)
+    landscape = NetworkLandscape(net := nn.Linear(3, 2), F.cross_entropy, loader)
+    with pytest.raises(NonDeterministicLossError, match="drop_last=False, so that every pass has the same samples"):
+        landscape.value(landscape.flatten(net))
 
 
 def test_a_loss_by_name() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossatlas.core.errors import InputError
 from lossatlas.core.files import Tree, load_tree, save_tree
@@ -142,7 +142,7 @@ class Ensemble:
         raise InputError(f"expected a weight set of this ensemble ({has}), got '{name}'")
 
     @classmethod
-    def from_weights(cls, sources: list[WeightSource], problem: HasSpec) -> Ensemble:
+    def from_weights(cls, sources: Sequence[WeightSource], problem: HasSpec) -> Ensemble:
         """Collect weights trained elsewhere.
 
         Args:
@@ -153,7 +153,7 @@ class Ensemble:
             An ensemble with a training weight set only.
 
         Raises:
-            InputError: there are no sources, or the problem is not a network.
+            InputError: there are no sources or one that is in no list, or the problem is not a network.
             DataError: weights of another network, or a file that cannot be read safely.
 
         Example:
@@ -171,7 +171,13 @@ class Ensemble:
                 f"expected a problem in mode 'batch-statistics' for networks with batch normalisation, got "
                 f"'{problem.name}' in mode 'eval', which has one set of statistics for all: leave mode out"
             )
-        if not sources:
+        single = isinstance(sources, str | Path | Mapping | nn.Module) or (
+            isinstance(sources, Tensor) and sources.ndim < 2
+        )
+        if single:
+            came = repr(sources) if isinstance(sources, str | Path) else f"one {type(sources).__name__}"
+            raise InputError(f"expected a list of weights, got {came}: give a list, also of one, such as [weights]")
+        if len(sources) == 0:
             raise InputError("expected at least one weight file, state dict or vector, got an empty list")
         weights = torch.stack([read_weights(source, problem.spec) for source in sources])
         steps = torch.zeros(len(weights), dtype=torch.int64)

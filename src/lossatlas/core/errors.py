@@ -53,6 +53,10 @@ class NonDeterministicLossError(LossatlasError):
     """Two evaluations of the same weights disagree, so there is no landscape to map."""
 
 
+# Least similarity of names of which one is taken for the other misspelt: 'dim' is no 'device' (0.44).
+_NEAR = 0.5
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Finish an error message with the nearest valid name and the full list.
 
@@ -69,5 +73,5 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """
     names = sorted(valid)
     listing = ", ".join(names) if names else "none are registered"
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     return f"did you mean '{close[0]}'? (one of: {listing})" if close else f"use one of: {listing}"

@@ -226,6 +226,10 @@ class SupportsNullSpace(Protocol):
         ...
 
 
+# What a landscape may compute in.
+_TYPES = (torch.float32, torch.float64)
+
+
 def check_rows(x: Rows, landscape: Landscape) -> None:
     """Refuse rows that do not belong to a landscape.
 
@@ -243,9 +247,9 @@ def check_rows(x: Rows, landscape: Landscape) -> None:
             "the last axis is the point, every other axis is a batch"
         )
     if x.dtype != landscape.dtype:
+        other = f" or the landscape with landscape.to(dtype={x.dtype})" if x.dtype in _TYPES else ""
         raise InputError(
-            f"expected rows of {landscape.dtype}, got {x.dtype}: "
-            f"convert the rows with x.to({landscape.dtype}) or the landscape with landscape.to(dtype={x.dtype})"
+            f"expected rows of {landscape.dtype}, got {x.dtype}: convert the rows with x.to({landscape.dtype}){other}"
         )
     if x.device != landscape.device:
         raise InputError(

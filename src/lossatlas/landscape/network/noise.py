@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from lossatlas.core.errors import NonDeterministicLossError
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
-from lossatlas.landscape.network.sources import TensorSource
+from lossatlas.landscape.network.sources import LoaderSource, TensorSource
 
 __all__ = ["RandomCalls", "refuse_noise"]
 
@@ -90,8 +90,17 @@ def refuse_noise(evaluator: Evaluator, point: Tensor) -> None:
         one, other = (total / samples for total, samples in (first, second))
         raise NonDeterministicLossError(
             f"expected the same loss twice for the same weights, got {one:.9g} and {other:.9g}{found}: turn off "
-            "dropout that is active in eval mode, data augmentation and random sampling"
+            f"{_usual_reasons(evaluator)}"
         )
+
+
+def _usual_reasons(evaluator: Evaluator) -> str:
+    reasons = "dropout that is active in eval mode, data augmentation and random sampling"
+    if isinstance(evaluator.source, LoaderSource):
+        reasons += (
+            ", or make the loader with drop_last=False, so that every pass has the same samples, and shuffle=False"
+        )
+    return reasons
 
 
 def _loss(evaluator: Evaluator, point: Tensor) -> tuple[float, int]:

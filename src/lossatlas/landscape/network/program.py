@@ -39,6 +39,11 @@ class _Bound(nn.Module):
         """Return ``(output, target)`` for a batch."""
         if self._user_forward is not None:
             return self._user_forward(self.model, batch)
+        if isinstance(batch, Mapping):  # which would be unpacked into its keys
+            raise InputError(
+                f"expected forward= with batches that are dicts, got a dict of {', '.join(map(repr, batch))}: say with "
+                "forward=lambda model, batch: (output, target) how the model is called and what the target is"
+            )
         inputs, target = batch
         return self.model(inputs), target
 
