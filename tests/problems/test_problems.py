@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import sample_networks as nets
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 
 from lossatlas import problems
 from lossatlas.core.ensemble import Ensemble
-from lossatlas.core.errors import ConfigurationError, InputError
+from lossatlas.core.errors import ConfigurationError, DataError, InputError
 from lossatlas.data import from_tensors
 from lossatlas.landscape import Numerics
 from lossatlas.problems import Problem
@@ -156,6 +158,26 @@ def test_data_that_a_network_of_fixed_ends_cannot_take(
     x, y = torch.rand(4, *shape), torch.tensor([0, 0, 0, label])
     with pytest.raises(InputError, match=told):
         problems.get(name, data=from_tensors((x, y), (x, y)))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("d.npz", r"got the path 'd\.npz': name it as data='d\.npz' of a named problem, or read it with"),
+        (Path("d.npz"), "got the path"),
+        ((np.zeros((4, 2)), np.zeros(4)), "got numpy arrays: turn them into tensors with torch.as_tensor"),
+        ((torch.zeros(4, 2), np.zeros(4)), "got numpy arrays"),
+        ({"x": np.zeros((4, 2)), "y": torch.zeros(4)}, "got numpy arrays"),
+        (np.zeros((4, 2)), "got numpy arrays"),
+        ((torch.zeros(4, 2), torch.zeros(3)), "one number of samples"),
+        (7, "got int"),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "test", "validation"])
+def test_data_are_refused_when_a_problem_is_made(part: str, data: object, told: str) -> None:
+    good = (torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(DataError, match=told):
+        Problem("mine", nn.Linear(2, 2), F.cross_entropy, **{"train": good, "test": good, part: data})
 
 
 def test_too_few_outputs_asked_for() -> None:

@@ -14,6 +14,7 @@ from lossatlas.core.params import ParamSpec
 from lossatlas.core.randomness import preserved_random_state, seeded
 from lossatlas.landscape.network import NetworkLandscape, Numerics
 from lossatlas.landscape.network.program import Forward, Loss, Metric, Mode, Reduction, keeps_running_statistics
+from lossatlas.landscape.network.sources import make_source
 
 __all__ = ["STATISTICS_BATCH", "Problem"]
 
@@ -47,7 +48,8 @@ class Problem:
         model: a function that builds the network with random initial weights, or a module whose layers can redraw
             theirs with ``reset_parameters()``; its frozen layers keep theirs. It is never modified.
         loss: ``loss(output, target) -> scalar`` as in torch.
-        train: training data: ``(inputs, targets)``, a dict of tensors, or a DataLoader.
+        train: training data: ``(inputs, targets)`` as tensors, a dict of tensors, or a DataLoader; neither numpy arrays
+            nor the name of a file.
         test: test data.
         validation: held-out data for early stopping, or None.
         forward: ``forward(model, batch) -> (output, target)`` where batches are not ``(inputs, target)``.
@@ -110,6 +112,9 @@ class Problem:
         self.details = dict(details or {})
         self._model = model
         self.data: dict[str, object] = {"train": train, "test": test, "validation": validation}
+        for part in self.data.values():
+            if part is not None:
+                make_source(part)  # refused here rather than at the first loss
         self._numerics = numerics
         self._requested_device = device
         with preserved_random_state():

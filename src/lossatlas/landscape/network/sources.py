@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -189,6 +191,16 @@ def _convert(batch: Batch, dtype: torch.dtype | None, device: torch.device | Non
     return converted
 
 
+def _leaves(data: object) -> Iterator[object]:
+    """What tuples, lists and dicts hold; anything else is itself a leaf, also where it could be walked."""
+    inner = data.values() if isinstance(data, Mapping) else data if isinstance(data, tuple | list) else None
+    if inner is None:
+        yield data
+        return
+    for part in inner:
+        yield from _leaves(part)
+
+
 def make_source(data: object) -> Source:
     """Wrap a user's data.
 
@@ -204,6 +216,16 @@ def make_source(data: object) -> Source:
     """
     if isinstance(data, TensorSource | LoaderSource):
         return data
+    if isinstance(data, str | Path):
+        raise DataError(
+            f"expected data as (inputs, targets), a dict of tensors or a DataLoader, got the path '{data}': name it as "
+            f"data='{data}' of a named problem, or read it with lossatlas.data.get('{data}')"
+        )
+    if any(isinstance(leaf, np.ndarray) for leaf in _leaves(data)):
+        raise DataError(
+            "expected data as torch tensors, got numpy arrays: turn them into tensors with torch.as_tensor, such as "
+            "(torch.as_tensor(x), torch.as_tensor(y))"
+        )
     if isinstance(data, TensorDataset):
         return TensorSource(tuple(data.tensors))
     if isinstance(data, Tensor | tuple | dict) or (
