@@ -430,7 +430,7 @@ def test_short_steps_are_told_apart_from_a_saddle():
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_weights_of_a_network_are_no_saddle(seed):
-    """As torch draws them. They have negative curvature, but five plain steps, as long as the way along it, gain more."""
+    """They have negative curvature, but five plain steps, about as long as the way along it, gain more."""
     g = generator("untrained", seed)
     x = torch.rand(200, 16, generator=g).double()
     data = (x, (10 * (x[:, :4].sum(1) - 1) / 2).long().clamp(0, 9))
