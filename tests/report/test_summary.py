@@ -126,3 +126,9 @@ def test_margins_are_of_students_t() -> None:
     columns = tuple(Column(name, name) for name in ("network", "optimizer", "runs", "loss_error"))
     table = Table("t", "T", "", columns, (("fcp", "sgd", 4, 0.5), ("fcp", "adam", 1, 0.5), ("lstm", "sgd", 4, None)))
     assert margins(table, "loss", "runs") == {"fcp": {"sgd": pytest.approx(0.5 * 3.1824, rel=1e-4)}}
+
+
+def test_margins_are_of_the_intervals_where_there_are_some() -> None:
+    columns = tuple(Column(name, name) for name in ("network", "optimizer", "minima", "x_error", "x_low", "x_high"))
+    table = Table("t", "T", "", columns, (("lenet", "sgd", 4, 6.0, -6.0, 50.0), ("lenet", "adam", 4, 1.0, None, None)))
+    assert margins(table, "x", "minima") == {"lenet": {"sgd": 28.0, "adam": pytest.approx(3.1824, rel=1e-4)}}

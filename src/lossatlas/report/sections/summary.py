@@ -91,23 +91,31 @@ def _budget(results: StudyResults) -> list[str]:
 
 
 def margins(table: Table | None, quantity: str, units: str, **wanted: str) -> dict[str, dict[str, float]]:
-    """Half the 95 % interval of each mean, t s.e. with one degree of freedom less than units; where both are known.
+    """Half the 95 % interval of each mean, from its ends, or t s.e. with one degree of freedom less than units.
 
     Args:
-        table: with a column of standard errors, ``{quantity}_error``.
+        table: with columns of ends, ``{quantity}_low`` and ``{quantity}_high``, or of standard errors,
+            ``{quantity}_error``.
         quantity: of which.
         units: column with the number of independent runs or minima.
         wanted: as of :func:`~lossatlas.report.records.means`.
+
+    Returns:
+        Of those that have one.
     """
-    errors, counts = means(table, f"{quantity}_error", **wanted), means(table, units, **wanted)
-    return {
-        network: {
-            optimizer: error * float(stats.t.ppf(0.975, counts[network][optimizer] - 1))
-            for optimizer, error in row.items()
-            if counts.get(network, {}).get(optimizer, 0) > 1
-        }
-        for network, row in errors.items()
-    }
+    low, high, errors = (means(table, f"{quantity}_{column}", **wanted) for column in ("low", "high", "error"))
+    counts = means(table, units, **wanted)
+    found: dict[str, dict[str, float]] = {}
+    for network, row in errors.items():
+        for optimizer, error in row.items():
+            if {optimizer} <= set(low.get(network, {})) & set(high.get(network, {})):
+                half = (high[network][optimizer] - low[network][optimizer]) / 2
+            elif counts.get(network, {}).get(optimizer, 0) > 1:
+                half = error * float(stats.t.ppf(0.975, counts[network][optimizer] - 1))
+            else:
+                continue
+            found.setdefault(network, {})[optimizer] = half
+    return found
 
 
 def compare(
