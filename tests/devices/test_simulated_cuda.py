@@ -148,6 +148,12 @@ ACTIONS: dict[str, Callable[[Problem, Ensemble], Any]] = {
     },
     "averaging": lambda p, e: paths.averaging(p.train, e[0], e[1]),
     "refreshed line": lambda p, e: paths.refreshed_line(p.train, e[0], e[1], points=3),
+    "refined plane": lambda p, e: slices.refine_plane(
+        p.train, e.train.weights, slices.trajectory_plane(e.train.weights).plane, iterations=1
+    ),
+    "saddle of a path": lambda p, e: la.paths.find(p.train, e[0], e[1], method="linear", saddle=True).saddle,
+    "steepest descent": lambda p, e: paths.steepest_descent(p.train, e[0], iterations=3),
+    "module": lambda p, e: list(p.train.module(e[0]).cpu().parameters()),
     "align by weights": lambda p, e: symmetry.align(p.train, e[0], e[1]),
     "align by activations": lambda p, e: symmetry.align(p.train, e[0], e[1], method="activations"),
     "surface": lambda p, e: slices.surface(p.train, e[0], points=3),
@@ -239,3 +245,48 @@ def test_the_command_line(tmp_path, capsys, cuda: torch.device, monkeypatch) -> 
     for name in ("spectrum", "connect", "surface", "diagnose"):
         assert (tmp_path / name / "report.html").exists()
     assert "minimum" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:PyTorch was compiled without cuDNN")
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_a_strategy_is_found_where_recurrent_layers_go_backward_in_training_mode_alone(
+    cuda: torch.device, network: str, monkeypatch
+) -> None:
+    """As cuDNN has it; the copy that is evaluated is in that mode, without the dropout that belongs to it."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(3, 4, num_layers=2, batch_first=True, dropout=0.5) if network == "lstm" else None
+            self.head = nn.Linear(4 if network == "lstm" else 6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.flatten(1) if self.lstm is None else self.lstm(x)[0][:, -1])
+
+    x, y = torch.randn(12, 2, 3, generator=generator("sequences")), torch.arange(12) % 2
+    here = la.landscape.NetworkLandscape(Net(), F.cross_entropy, (x, y))
+    there = here.to(device=cuda)
+    layers = [m for m in there.module().modules() if isinstance(m, nn.RNNBase)]
+    assert all(layer.training and layer.dropout == 0 for layer in layers)
+    assert len(layers) == (network == "lstm")
+    w = here.flatten(here.module())
+    assert_same(there.value(w.to(cuda)).cpu(), here.value(w))
+
+
+def test_float32_is_float32_and_repeatable_there(cuda: torch.device) -> None:
+    """Within an evaluation cuDNN has neither TF32 nor sums in any order; what the user set is back afterwards."""
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic))
+            return super().forward(x)
+
+    x, y = plane_data()
+    landscape = la.landscape.NetworkLandscape(Watched(2, 2), F.cross_entropy, (x.float(), y), device=cuda)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    seen.clear()
+    landscape.value_and_grad(torch.zeros(6, device=cuda))
+    assert seen
+    assert set(seen) == {(False, True)}
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before

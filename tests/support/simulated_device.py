@@ -151,6 +151,8 @@ def simulated_cuda() -> Iterator[torch.device]:
         "current_device": lambda: 0,
         "synchronize": lambda device=None: None,
         "mem_get_info": lambda device=None: (4 << 30, 8 << 30),
+        "memory_reserved": lambda device=None: 0,
+        "memory_allocated": lambda device=None: 0,
         "get_device_name": lambda device=None: "simulated",
         "get_rng_state": lambda device=None: state.clone(),
         "set_rng_state": lambda new, device=None: None,

@@ -65,7 +65,9 @@ def memory_budget(device: torch.device, fraction: float = 0.25, ceiling: int = 1
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        budget = int(free * fraction)
+        # What PyTorch keeps for itself and does not use is free too.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        budget = int((free + kept) * fraction)
     else:
         budget = min(int(psutil.virtual_memory().available * fraction), ceiling)
     return max(budget, 64 << 20)

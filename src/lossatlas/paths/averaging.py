@@ -178,7 +178,7 @@ def averaging(
 
 def _mean(a: Buffers, b: Buffers) -> Buffers:
     # Counters of batches are integers, and no part of the loss.
-    return {name: 0.5 * (a[name] + b[name]) for name in a if name in b and a[name].is_floating_point()}
+    return {name: 0.5 * (a[name] + b[name].to(a[name])) for name in a if name in b and a[name].is_floating_point()}
 
 
 def _untrained_loss(landscape: Landscape, row: Tensor, higher_end: float) -> float:

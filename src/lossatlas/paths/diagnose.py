@@ -10,6 +10,7 @@ from torch import Tensor
 from lossatlas.core.curve import Curve
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import Path
+from lossatlas.core.results import on_cpu
 from lossatlas.landscape.contract import AffineRows, Landscape, SupportsHvp, SupportsMetrics
 from lossatlas.paths.refine import refine_height
 from lossatlas.paths.saddle import finish_saddle
@@ -157,7 +158,7 @@ def diagnose(
         refined_t=None if refined is None else refined.t,
         refined=refined is not None and refined.converged,
         curve=curve.to(device="cpu"),
-        saddle=found,
+        saddle=on_cpu(found),
         warnings=tuple(warnings),
     )
 

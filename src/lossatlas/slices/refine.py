@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError
+from lossatlas.core.results import on_cpu
 from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices.plane import Plane, covering
 
@@ -67,7 +68,7 @@ def mismatch_and_gradient(
     Ding, Li & Huang 2023, *Better loss landscape visualization for deep neural networks with trajectory information*.
     """
     rows = accept_rows(rows, landscape)
-    basis = directions.double()
+    basis = directions.to(rows.device).double()
     inverse = torch.linalg.inv(basis @ basis.T) @ basis  # D⁺, (k, d)
     origin = rows[-1]
     total, gradient = 0.0, torch.zeros_like(basis)
@@ -132,6 +133,7 @@ def refine_plane(
     step lengths: Barzilai & Borwein 1988, *Two-point step size gradient methods*.
     """
     rows = accept_rows(rows, landscape)
+    start = start.to(device=rows.device)
     if rows.ndim != 2 or start.dim != rows.shape[-1] or not torch.equal(rows[-1].to(start.origin), start.origin):
         raise InputError(
             "expected a plane through the last point of the run, got another: pass trajectory_plane(rows).plane"
@@ -151,7 +153,7 @@ def refine_plane(
     plane = Plane(bare.origin, bare.directions, "refined trajectory", names, window, start.spec, details)
     message = f"{search.status}: mismatch {search.course[0]:.3g} before, {min(search.course):.3g} after"
     course = torch.tensor(search.course, dtype=torch.float64)
-    return Refinement(plane, course, search.status, {"gradients": search.calls * len(rows)}, message)
+    return on_cpu(Refinement(plane, course, search.status, {"gradients": search.calls * len(rows)}, message))
 
 
 # ---------------------------------------------------------------------- inside

@@ -15,7 +15,7 @@ from lossatlas import symmetry
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.core.weights import check_statistics
 from lossatlas.landscape import NetworkLandscape
-from lossatlas.landscape.contract import Landscape, SupportsMetrics, check_rows
+from lossatlas.landscape.contract import Landscape, SupportsMetrics, accept_rows
 from lossatlas.paths.refreshed import Buffers
 from lossatlas.paths.schedule import SpanningTree, distances
 from lossatlas.study.checks import make_finder
@@ -94,6 +94,7 @@ def connect(
         >>> round(found.routes[0].best.height, 3), round(float(found.heights[0, 1]), 3)
         (1.102, 1.102)
     """
+    points = accept_rows(points, landscape)
     names = _checked(landscape, points, labels)
     for label, own in zip(names, buffers or (), strict=False):
         check_statistics(own, f"'{label}'")
@@ -158,7 +159,6 @@ def connect(
 
 # ---------------------------------------------------------------------- inside
 def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None) -> tuple[str, ...]:
-    check_rows(points, landscape)
     if points.ndim != 2 or len(points) < 2:
         raise InputError(
             f"expected at least two points as (n, {landscape.dim}), got shape {tuple(points.shape)}: "

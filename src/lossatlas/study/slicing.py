@@ -14,7 +14,7 @@ from torch import Tensor
 from lossatlas.core.errors import DivergenceError, InputError, StorageError
 from lossatlas.core.files import Tree, load_tree, save_tree
 from lossatlas.core.hardware import describe_hardware
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices import Plane, Projection, Surface, Trace, roughness, surface_on, trace
 from lossatlas.slices.checkpoint import tensor_digest
 from lossatlas.slices.evaluate import Progress
@@ -143,7 +143,7 @@ def slice_landscape(
     given, courses = dict(marked or {}), dict(runs or {})
     for axes, what, those in ((1, "a point (d,)", given), (2, "a run (n, d)", courses)):
         for label, rows in those.items():
-            check_rows(rows, landscape)
+            those[label] = accept_rows(rows, landscape)
             if rows.ndim != axes:
                 raise InputError(f"expected {what} as '{label}', got shape {tuple(rows.shape)}")
     exact = landscape if dtype is None or dtype == landscape.dtype else landscape.to(dtype=dtype)

@@ -15,7 +15,7 @@ from torch import Tensor
 from lossatlas import curvature
 from lossatlas.core.errors import DivergenceError, InputError
 from lossatlas.landscape import NetworkLandscape
-from lossatlas.landscape.contract import Landscape, check_rows
+from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.study.connection_store import opened
 from lossatlas.study.landscape_record import landscape_details, with_numerics_of
 from lossatlas.study.pairing import fingerprint
@@ -88,6 +88,7 @@ def spectrum(
         (0, True)
     """
     chosen = SpectrumOptions.of(options or {})
+    points = accept_rows(points, landscape)
     names = _checked(landscape, points, labels)
     if 2 * chosen.count > landscape.dim:
         chosen = replace(chosen, count=max(1, landscape.dim // 2))
@@ -179,7 +180,6 @@ def _hash(x: Tensor) -> str:
 
 
 def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None) -> tuple[str, ...]:
-    check_rows(points, landscape)
     if points.ndim != 2 or len(points) < 1:
         raise InputError(f"expected at least one point as (n, {landscape.dim}), got shape {tuple(points.shape)}")
     names = tuple(str(i) for i in range(len(points))) if labels is None else tuple(str(label) for label in labels)

@@ -206,7 +206,13 @@ class TrajectoryRecorder:
         place = self._latest.device
         exact = torch.float32 if place.type == "mps" else torch.float64
         numbers = torch.stack(
-            [torch.as_tensor(math.nan if x is None else x, dtype=exact, device=place) for x in (now, loss, norm)]
+            [
+                # Filled there: a number that is copied to an accelerator waits for it.
+                x.detach().to(place, exact)
+                if isinstance(x, Tensor)
+                else torch.full((), math.nan if x is None else x, dtype=exact, device=place)
+                for x in (now, loss, norm)
+            ]
         )
         if self._finite is None or self._numbers is None:
             self._finite, self._numbers = self._latest.clone(), numbers

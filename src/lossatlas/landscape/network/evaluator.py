@@ -249,7 +249,9 @@ class Evaluator:
             # Saved activations, as many again for what backward makes, and parameters with their gradients.
             per_row = 2 * samples * self.bytes_per_sample() + 4 * self.program.spec.dim * self.dtype.itemsize
         budget = self.budget if self.budget is not None else memory_budget(self.device)
-        return max(1, budget // max(1, per_row if gradient or name in ROW_BY_ROW else per_row // 2))
+        fits = max(1, budget // max(1, per_row if gradient or name in ROW_BY_ROW else per_row // 2))
+        # Free memory of an accelerator is another in every process; a power of two is met again.
+        return 1 << (fits.bit_length() - 1) if self.device.type == "cuda" else fits
 
     def bytes_per_sample(self) -> int:
         """Bytes that autograd keeps for one sample of one row, measured once on a small batch."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
-from lossatlas.core.randomness import preserved_random_state
+from lossatlas.core.randomness import steady
 from lossatlas.landscape.network.hessian import plain_kernels
 from lossatlas.landscape.network.program import Program
 
@@ -71,7 +71,7 @@ class ProductsAt(ABC, Generic[GraphT]):
     def multiply(self, v: Tensor, where: Tensor) -> Tensor:
         """Matrices times vectors, ``(k, d) -> (k, d)``; vector i meets the matrix at row ``where[i]``, ``(k,)``."""
         product = torch.empty_like(v)
-        with preserved_random_state(v.device):
+        with steady(v.device):
             for i, row in enumerate(where.tolist()):
                 product[i] = self._one(row, v[i])
         return product / self._divide

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from lossatlas.core.errors import InputError
 from lossatlas.core.hardware import memory_budget, resolve_device
 from lossatlas.core.params import ParamSpec
-from lossatlas.core.randomness import preserved_random_state
-from lossatlas.landscape.contract import Rows, check_rows, take_rows
+from lossatlas.core.randomness import steady
+from lossatlas.landscape.contract import Rows, accept_rows, check_rows, take_rows
 from lossatlas.landscape.network.evaluator import Evaluator, Numerics, Slices
 from lossatlas.landscape.network.first_call import explained_errors
 from lossatlas.landscape.network.gauss_newton import GaussNewtonAt, Middle, foretell_output_bytes
@@ -155,7 +155,7 @@ class NetworkLandscape:
         """Number of samples the loss averages over; of each mini-batch after :meth:`on`."""
         if self._indices is not None:
             return int(self._indices.shape[-1])
-        with preserved_random_state(self.device):
+        with steady(self.device):
             return self._evaluator.source.samples
 
     @property
@@ -200,8 +200,7 @@ class NetworkLandscape:
         Raises:
             InputError: not one row of this landscape, or buffers that differ from row to row.
         """
-        x = self._initial_point() if x is None else x
-        check_rows(x, self)
+        x = self._initial_point() if x is None else accept_rows(x, self)
         if x.ndim != 1:
             raise InputError(f"expected one row of shape ({self.dim},), got {tuple(x.shape)}: make a module for each")
         model = copy.deepcopy(self._evaluator.program.model)
@@ -239,7 +238,7 @@ class NetworkLandscape:
     def metrics(self, x: Rows) -> dict[str, Tensor]:
         """Loss and other figures of merit, ``(*b, d) -> {"loss": (*b,), "accuracy": (*b,), ...}`` in float64."""
         self._prepare(x)
-        with preserved_random_state(self.device):
+        with steady(self.device):
             found = self._evaluator.metrics(x, self._slices(x))
         return {name: values.reshape(x.shape[:-1]) for name, values in found.items()}
 
@@ -255,7 +254,7 @@ class NetworkLandscape:
         every = slice(0, shape[:-1].numel())
         rows, vectors = take_rows(x, every), take_rows(v, every)
         product = torch.empty_like(rows)
-        with preserved_random_state(self.device):
+        with steady(self.device):
             for i, loss in enumerate(self._row_losses(rows, self._slices(x))):
                 product[i], self._hvp_method = hessian_vector_sum(
                     self._evaluator.program,
@@ -351,7 +350,7 @@ class NetworkLandscape:
         check_rows(x, self)
         rows = x.reshape(-1, self.dim)
         found: list[dict[str, Tensor]] = []
-        with preserved_random_state(self.device), explained_errors():
+        with steady(self.device), explained_errors():
             for row in rows:
                 batches = self._evaluator.source.chunks(None)
                 found.append(
@@ -388,7 +387,7 @@ class NetworkLandscape:
         restricted._evaluator = copy.copy(self._evaluator)
         restricted._evaluator.program = self._evaluator.program.on_one_batch()
         if batch.ndim == 1:
-            with preserved_random_state(self.device):
+            with steady(self.device):
                 gathered = self._evaluator.source.take(batch.to(self.device))
             restricted._evaluator.source = TensorSource(gathered)
         else:
@@ -445,7 +444,7 @@ class NetworkLandscape:
         Raises:
             InputError: the model or the loss cannot be computed on the data.
         """
-        with preserved_random_state(self.device), explained_errors():
+        with steady(self.device), explained_errors():
             return self.with_numerics(self._measure(rows))
 
     def to(self, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None) -> Self:
@@ -480,7 +479,7 @@ class NetworkLandscape:
 
     def _sums(self, x: Rows, gradient: bool) -> tuple[Tensor, Tensor | None, int]:
         self._prepare(x)
-        with preserved_random_state(self.device):
+        with steady(self.device):
             return self._evaluator.sums(x, self._slices(x), gradient)
 
     def _slices(self, x: Rows) -> Slices:
@@ -507,7 +506,7 @@ class NetworkLandscape:
         if x is not None:
             check_rows(x, self)
         if not self._checked:
-            with preserved_random_state(self.device), explained_errors():
+            with steady(self.device), explained_errors():
                 refuse_noise(self._evaluator, self._initial_point())
             self._checked = True
         if not self._tuned:

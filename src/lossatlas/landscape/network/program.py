@@ -160,7 +160,10 @@ class Program:
     def to(self, dtype: torch.dtype, device: torch.device) -> Program:
         """The same program with floating parameters and buffers in ``dtype``, on ``device``."""
         other = copy.copy(self)
-        other._bound = _Bound(copy.deepcopy(self.model).to(dtype=dtype, device=device), self._bound._user_forward)
+        model = copy.deepcopy(self.model).to(dtype=dtype, device=device)
+        if device.type == "cuda":
+            _differentiable_on_cuda(model)
+        other._bound = _Bound(model, self._bound._user_forward)
         if isinstance(self._loss, nn.Module):
             other._loss = copy.deepcopy(self._loss).to(dtype=dtype, device=device)
         return other
@@ -252,3 +255,14 @@ class Program:
             for name, buffer in scratch.model.named_buffers()
             if any(name.startswith(prefix) and "." not in name[len(prefix) :] for prefix in owned)
         }
+
+
+def _differentiable_on_cuda(model: nn.Module) -> None:
+    """Let cuDNN go backward through recurrent layers, which it does in training mode alone.
+
+    All that this mode means to them is dropout, which is off.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()
+            module.dropout = 0.0

@@ -171,7 +171,7 @@ class LoaderSource:
                 "pass tensors, or a DataLoader over a map-style dataset"
             )
         dataset, collate = self._loader.dataset, self._loader.collate_fn
-        flat = collate([dataset[int(i)] for i in indices.reshape(-1)])
+        flat = collate([dataset[i] for i in indices.reshape(-1).tolist()])
         batch: Batch = map_tensors(flat, lambda leaf: leaf.reshape(*indices.shape, *leaf.shape[1:]))
         return _convert(batch, self._dtype, self._device)
 

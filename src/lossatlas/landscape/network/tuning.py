@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ _HOPELESS = 1.5
 # Enough repeats of short calls that one preempted run does not decide.
 _REPEATS = (2, 15)
 _REPEAT_SECONDS = 0.15
+# On an accelerator nothing else runs: one call of so many seconds says enough.
+_LONG = 3.0
 # Those within this factor of the fastest are timed once more, in turn.
 _CLOSE = 1.3
 _FINALISTS = 4
@@ -43,8 +46,10 @@ def _seconds(action: Callable[[], object], device: torch.device, give_up: float)
         with warnings.catch_warnings():
             # An operator without a batched form is called row by row, which the loop does better.
             warnings.filterwarnings("error", message="There is a performance drop", category=UserWarning)
+            if device.type == "cuda":
+                action()  # kernels are loaded when they are first called, which takes longer than what is timed
             first = timed(action, device)  # includes warm-up: twice the allowance
-        if first > 2 * give_up:
+        if first > 2 * give_up or (device.type == "cuda" and first > _LONG):
             return first
         return min(timed(action, device) for _ in range(_repeats(first)))
     # What vmap refuses depends on the model's operators and comes as many types of error.
@@ -71,6 +76,9 @@ def _fastest(timings: list[_Timing], device: torch.device) -> Numerics:
     best = min(timing.seconds for timing in timings)
     close = sorted((t for t in timings if t.seconds <= _CLOSE * best), key=lambda t: t.seconds)[:_FINALISTS]
     plain = min((t for t in timings if t.numerics.full == "loop"), key=lambda t: t.seconds)
+    if math.isinf(plain.seconds):
+        # What the plain loop cannot do is done by what can, or fails with its own words when it is asked for.
+        return min(timings, key=lambda t: t.seconds).numerics
     finalists = close if plain in close else [*close, plain]
     if len(finalists) == 1:
         return plain.numerics

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import InputError
+from lossatlas.core.results import on_cpu
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.saddle.model import QuadraticModel
 from lossatlas.paths.saddle.probe import Probe, exact_point
@@ -108,7 +109,7 @@ def steepest_descent(
         raise InputError(
             f"expected a point with finite loss and gradient, got a loss of {found.value}: choose another point"
         )
-    return found
+    return on_cpu(found)
 
 
 def descend(

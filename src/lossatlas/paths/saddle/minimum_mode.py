@@ -11,6 +11,7 @@ from torch import Tensor
 from lossatlas.core.errors import InputError
 from lossatlas.core.path import StationaryPoint
 from lossatlas.core.randomness import generator
+from lossatlas.core.results import on_cpu
 from lossatlas.landscape.contract import Landscape
 from lossatlas.paths.saddle.model import QuadraticModel
 from lossatlas.paths.saddle.probe import Probe, exact_point
@@ -91,7 +92,7 @@ def follow_minimum_mode(
         raise InputError(
             f"expected a point with finite loss and gradient, got a loss of {found.value}: choose another point"
         )
-    return found
+    return on_cpu(found)
 
 
 def follow(
