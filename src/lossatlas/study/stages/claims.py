@@ -22,7 +22,7 @@ class Claims(Stage):
     """Tests the claims of the paper."""
 
     kind = "claims"
-    version = 2
+    version = 3
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One for the whole study."""

@@ -28,7 +28,7 @@ class Tables(Stage):
     """Makes the tables of losses, paths, weights, early stopping and replicas, and the comparison with the paper."""
 
     kind = "tables"
-    version = 6
+    version = 7
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One for the whole study."""

@@ -31,7 +31,7 @@ class Weights(Stage):
     """Compares the weight vectors that the optimizers found."""
 
     kind = "weights"
-    version = 2
+    version = 3
 
     def pieces(self, planning: Planning, earlier: Sequence[Piece]) -> list[Piece]:
         """One per network."""
