@@ -122,8 +122,7 @@ def _ours(
             return None
         return weights.components.mean if number.quantity == "mean weight" else weights.components.deviation
     ensemble = ensembles.get((number.subject, number.optimizer))
-    chosen = ensemble and (ensemble.train if number.weight_set == "train" else ensemble.test)
-    return score_estimate(ensemble, number.weight_set, f"{number.weight_set}_loss") if ensemble and chosen else None
+    return None if ensemble is None else score_estimate(ensemble, number.weight_set, f"{number.weight_set}_loss")
 
 
 def _row(number: PublishedNumber, ours: Estimate) -> tuple[Cell, ...]:

@@ -36,6 +36,7 @@ __all__ = [
     "load_tree",
     "remove_tree",
     "save_tree",
+    "tensor_digest",
     "write_atomic",
 ]
 
@@ -58,6 +59,17 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """SHA-256 of :func:`canonical_json`, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def tensor_digest(x: Tensor) -> str:
+    """SHA-256 of a tensor's type, shape and bits.
+
+    Example:
+        >>> tensor_digest(torch.zeros(2)) == tensor_digest(torch.zeros(2)) != tensor_digest(torch.zeros(1, 2))
+        True
+    """
+    flat = x.detach().cpu().contiguous()
+    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -13,26 +12,15 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import StorageError
-from lossatlas.core.files import digest, load_tree, remove_tree, save_tree
+from lossatlas.core.files import digest, load_tree, remove_tree, save_tree, tensor_digest
 from lossatlas.slices.plane import Plane
 
-__all__ = ["GridCheckpoint", "stored_numerics", "tensor_digest"]
+__all__ = ["GridCheckpoint", "stored_numerics"]
 
 # Raised when a change of the code changes values.
 _VERSION = 1
 # Losses of one landscape at one point agree to this, whatever the floating type and the number of threads.
 _AGREE = 1e-4
-
-
-def tensor_digest(x: Tensor) -> str:
-    """SHA-256 of a tensor's type, shape and bits.
-
-    Example:
-        >>> tensor_digest(torch.zeros(2)) == tensor_digest(torch.zeros(2)) != tensor_digest(torch.zeros(1, 2))
-        True
-    """
-    flat = x.detach().cpu().contiguous()
-    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
 
 
 def stored_numerics(path: Path | None) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossatlas import symmetry
-from lossatlas.core.files import Tree, digest
+from lossatlas.core.files import Tree, digest, tensor_digest
 from lossatlas.core.path import Path
 from lossatlas.core.randomness import generator
 from lossatlas.landscape import NetworkLandscape
@@ -134,7 +133,15 @@ class Pairing:
         starts = [self._points[i] for i, _ in pairs]
         between = self._between(starts, ends)
         pieces = [
-            self._piece("path", finder.name, pair, start=_hash(a), end=_hash(b), between=looks, finder=repr(finder))
+            self._piece(
+                "path",
+                finder.name,
+                pair,
+                start=tensor_digest(a),
+                end=tensor_digest(b),
+                between=looks,
+                finder=repr(finder),
+            )
             for pair, a, b, looks in zip(pairs, starts, ends, between, strict=True)
         ]
         found: dict[int, Path] = {}
@@ -169,7 +176,13 @@ class Pairing:
             return symmetry.align(landscape, a, b, structure=structure, buffers=own, seed=self._seed).to_tree()
 
         piece = self._piece(
-            "alignment", "weights", (i, j), start=_hash(a), end=_hash(b), seed=self._seed, groups=repr(structure.groups)
+            "alignment",
+            "weights",
+            (i, j),
+            start=tensor_digest(a),
+            end=tensor_digest(b),
+            seed=self._seed,
+            groups=repr(structure.groups),
         )
         return symmetry.Alignment.from_tree(self._cached(piece, make))
 
@@ -191,8 +204,12 @@ class Pairing:
                 aligned_buffers=None if own is None or alignment is None else alignment.buffers,
             ).to_tree()
 
-        inputs = {"start": _hash(a), "end": _hash(b), "aligned": None if aligned is None else _hash(aligned)}
-        statistics = [] if own is None else [{name: _hash(x) for name, x in part.items()} for part in own]
+        inputs = {
+            "start": tensor_digest(a),
+            "end": tensor_digest(b),
+            "aligned": None if aligned is None else tensor_digest(aligned),
+        }
+        statistics = [] if own is None else [{name: tensor_digest(x) for name, x in part.items()} for part in own]
         return Averaging.from_tree(
             self._cached(self._piece("averaging", "networks", (i, j), **inputs, buffers=statistics), make)
         )
@@ -236,12 +253,7 @@ class Pairing:
 
 def _number(start: Tensor, end: Tensor) -> int:
     """What a pair is called in seeds: its ends alone, so that grouping, order and storing leave its path as it is."""
-    return int(digest([_hash(start), _hash(end)])[:8], 16)
-
-
-def _hash(x: Tensor) -> str:
-    flat = x.detach().cpu().contiguous()
-    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
+    return int(digest([tensor_digest(start), tensor_digest(end)])[:8], 16)
 
 
 def _summary(alignment: symmetry.Alignment) -> AlignmentSummary:

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from lossatlas.core.errors import DivergenceError, InputError, StorageError
-from lossatlas.core.files import Tree, load_tree, save_tree
+from lossatlas.core.files import Tree, load_tree, save_tree, tensor_digest
 from lossatlas.core.hardware import describe_hardware
 from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.slices import Plane, Projection, Surface, Trace, roughness, surface_on, trace
-from lossatlas.slices.checkpoint import tensor_digest
 from lossatlas.slices.evaluate import Progress
 from lossatlas.slices.grid import Span, grid_axes, resolve_window
 from lossatlas.slices.measures import Measures, check_measures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from lossatlas import curvature
 from lossatlas.core.errors import DivergenceError, InputError
+from lossatlas.core.files import tensor_digest
 from lossatlas.landscape import NetworkLandscape
 from lossatlas.landscape.contract import Landscape, accept_rows
 from lossatlas.study.connection_store import opened
@@ -163,7 +163,7 @@ def _address(landscape: Landscape, points: Sequence[Tensor] | Tensor, options: S
         "landscape": fingerprint(landscape),
         "dtype": str(landscape.dtype),
         "device": landscape.device.type,
-        "points": [_hash(point) for point in points],
+        "points": [tensor_digest(point) for point in points],
         "statistics": _statistics(landscape),
         "options": asdict(options),
     }
@@ -171,12 +171,7 @@ def _address(landscape: Landscape, points: Sequence[Tensor] | Tensor, options: S
 
 def _statistics(landscape: Landscape) -> dict[str, str]:
     buffers = landscape.buffers if isinstance(landscape, NetworkLandscape) else {}
-    return {name: _hash(tensor) for name, tensor in buffers.items()}
-
-
-def _hash(x: Tensor) -> str:
-    flat = x.detach().cpu().contiguous()
-    return hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)} ".encode() + flat.numpy().tobytes()).hexdigest()
+    return {name: tensor_digest(tensor) for name, tensor in buffers.items()}
 
 
 def _checked(landscape: Landscape, points: Tensor, labels: Sequence[str] | None) -> tuple[str, ...]:
